@@ -1,0 +1,44 @@
+# Each target works on a fresh checkout: Python 3.11+ and make are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(READY) ## build .venv from the lock
+
+run: $(READY) ## one ECM run on the sample data
+	@$(BIN)/aspora run ecm || test $$? -eq 4
+
+test: $(READY) ## the tests, within five minutes
+	$(BIN)/pytest -n 2 -m "not full"
+
+test-all: $(READY) ## what test leaves out: servers, faults, documentation
+	$(BIN)/pytest -m full
+
+lint: $(READY) ## ruff, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## speed, as ratios in one run
+	$(BIN)/aspora bench
+
+eval: $(READY) ## quality on labelled data
+	$(BIN)/aspora eval ecm --seeds 50
+
+lock: $(READY) ## renew requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --output-file requirements.lock pyproject.toml
+
+.PHONY: help setup run test test-all lint bench eval lock

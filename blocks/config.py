@@ -1,0 +1,233 @@
+"""`aspora.config.yaml` as typed, immutable objects. Unknown keys are refused.
+
+`blocks.config_file.load` reads a file into these; `tasks.check` looks at what only the whole can show
+(rules against skills, tools against servers).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from blocks.units import DailyBudget, Duration, RateLimit, parse_duration, parse_rate
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+"""A lower-case name with dashes, such as `ecm-triage`."""
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+"""A Python module path or an SQL name, schema included: letters, digits, underscores, dots."""
+
+
+class Section(BaseModel):
+    """A part of the config: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PlatformGuardrails(Section):
+    """Limits over all domains together."""
+
+    budget: DailyBudget = 50_000_000
+    """Micro-dollars a UTC day, written `$50/day`."""
+    rate_limit: RateLimit | None = None
+    max_parallel_runs: int = Field(10, ge=1)
+
+
+class Platform(Section):
+    """Settings of the whole platform."""
+
+    timezone: Literal["UTC"] = "UTC"
+    provider: Literal["auto", "offline", "anthropic"] = "auto"
+    """`auto` takes the Anthropic API when a key or a base URL is set, and the offline model otherwise."""
+    guardrails: PlatformGuardrails = PlatformGuardrails()
+
+
+class Model(Section):
+    """A language model, under the name that skills use for it."""
+
+    id: str
+    """The API's id."""
+    max_tokens: int = Field(4096, ge=256)
+    """Output tokens of one turn at most."""
+
+
+class Table(Section):
+    """A logical table's place in the warehouse. What a table needs besides is said by who reads it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    table: Identifier
+    """The physical table, schema included."""
+    columns: dict[str, str]
+    """Logical column → physical column."""
+
+
+class Warehouse(Section):
+    """Where business data is read from. Never written to."""
+
+    url: str = "sqlite:///.aspora/warehouse.db"
+    statement_timeout: Duration = parse_duration("30s")
+    tables: dict[str, Table] = {}
+
+
+class McpServer(Section):
+    """An MCP server: a module run in memory, a command over stdio, or a URL over streamable HTTP.
+
+    Keys beyond these are the module's own options, checked against its `Options`.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    module: Identifier | None = None
+    command: list[str] | None = None
+    url: str | None = None
+    token_env: str | None = None
+    """The environment variable that holds the bearer token of `url`."""
+    env: dict[str, str] = {}
+    """Environment for `command`, besides Aspora's own."""
+    timeout: Duration = parse_duration("30s")
+    """How long one call may take."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The module's own options."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _one_transport(self) -> McpServer:
+        given = [key for key in ("module", "command", "url") if getattr(self, key)]
+        if len(given) != 1:
+            raise ValueError(f"needs exactly one of module, command, url; has {', '.join(given) or 'none'}")
+        if not self.module and self.model_extra:
+            raise ValueError(f"{', '.join(self.model_extra)}: options only work with module")
+        if self.token_env and not self.url:
+            raise ValueError("token_env only works with url")
+        if self.env and not self.command:
+            raise ValueError("env only works with command")
+        return self
+
+
+class Trigger(Section):
+    """What starts a domain: a source and what its message must match."""
+
+    source: Literal["cron", "prometheus", "slack", "whatsapp", "webhook"]
+    domain: Name
+    schedule: str | None = None
+    match: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _schedule_or_match(self) -> Trigger:
+        if (self.source == "cron") != bool(self.schedule):
+            raise ValueError("schedule belongs to source cron, and cron needs one")
+        if (self.source == "cron") == bool(self.match):
+            raise ValueError("match belongs to every source but cron")
+        return self
+
+
+class Limits(Section):
+    """Where a skill stops and returns its best answer, marked partial."""
+
+    turns: int = Field(12, ge=1)
+    tokens: int = Field(200_000, ge=1000)
+    """Input and output tokens of all turns together."""
+    tool_result_bytes: int = Field(20_000, ge=500)
+    """One tool result as the model sees it."""
+    wall_time: Duration = parse_duration("5m")
+    budget: DailyBudget = 500_000
+    """Micro-dollars one execution may cost."""
+
+
+class Skill(Section):
+    """A manager or specialist of a domain."""
+
+    name: Name
+    role: Literal["manager", "specialist"]
+    model: str
+    tools: list[str] = []
+    limits: Limits = Limits()
+
+
+class Rule(Section):
+    """`when` (CEL) over the manager's pattern or a specialist's output → the specialist that runs next."""
+
+    when: str
+    route_to: Name
+
+
+class DomainGuardrails(Section):
+    """Limits of one domain."""
+
+    budget: DailyBudget = 5_000_000
+    """Micro-dollars a UTC day, written `$5/day`."""
+    rate_limit: RateLimit | None = None
+    max_parallel_runs: int | None = Field(None, ge=1)
+    max_parallel_specialists: int = Field(25, ge=1)
+    human_in_loop: list[Name] = []
+    """Specialists whose actions wait for a person."""
+    approvers: list[str] = []
+    approval_expires: Duration = parse_duration("24h")
+
+
+class Undo(Section):
+    """The call that takes an action back."""
+
+    method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
+    url: str
+
+
+class Action(Section):
+    """One fix that may be executed: an HTTP call for each object it touches."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    description: str = ""
+    """When this action helps; skills choose by it."""
+    method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
+    url: str
+    """`{order_id}` and the like are filled with the object's fields, percent-encoded."""
+    body: dict[str, str] = {}
+    """Body field → field of the object."""
+    idempotency_header: str = "Idempotency-Key"
+    token_env: str | None = None
+    """The environment variable that holds the bearer token."""
+    rate: RateLimit = parse_rate("2/s")
+    timeout: Duration = parse_duration("10s")
+    max_objects: int = Field(1000, ge=1)
+    dangerous: bool = False
+    """Needs verified approvers: a typed name is no verification."""
+    undo: Undo | None = None
+
+
+class Domain(Section):
+    """A vertical slice: its skills, rules, guardrails, tools and actions."""
+
+    module: Identifier
+    auto_fix: bool = False
+    skills: list[Skill]
+    routing: list[Rule] = []
+    guardrails: DomainGuardrails = DomainGuardrails()
+    mcp_tools: dict[str, list[str]] = {}
+    actions: list[Action] = []
+
+    def skill(self, name: str) -> Skill:
+        """The skill of that name; KeyError if the domain has none."""
+        for skill in self.skills:
+            if skill.name == name:
+                return skill
+        raise KeyError(name)
+
+    @property
+    def manager(self) -> Skill:
+        """The one skill with role manager."""
+        return next(skill for skill in self.skills if skill.role == "manager")
+
+
+class Config(Section):
+    """The whole of `aspora.config.yaml`."""
+
+    platform: Platform = Platform()
+    models: dict[str, Model]
+    warehouse: Warehouse = Warehouse()
+    mcp_servers: dict[Name, McpServer] = {}
+    triggers: list[Trigger] = []
+    domains: dict[Name, Domain]

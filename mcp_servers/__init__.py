@@ -1,0 +1,1 @@
+"""MCP servers that any client can use: warehouse, runbooks, logs, memory."""
