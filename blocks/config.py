@@ -19,6 +19,10 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][
 """A Python module path or an SQL name, schema included: letters, digits, underscores, dots."""
 
 
+Cron = Annotated[str, Field(pattern=r"^[0-9*/,\-A-Za-z#?]+( [0-9*/,\-A-Za-z#?]+){4}$")]
+"""Five cron fields: minute, hour, day of month, month, day of week."""
+
+
 class Section(BaseModel):
     """A part of the config: immutable, and strict about its keys."""
 
@@ -46,7 +50,7 @@ class Platform(Section):
 class Model(Section):
     """A language model, under the name that skills use for it."""
 
-    id: str
+    id: str = Field(min_length=1)
     """The API's id."""
     max_tokens: int = Field(4096, ge=256)
     """Output tokens of one turn at most."""
@@ -98,13 +102,17 @@ class McpServer(Section):
     def _one_transport(self) -> McpServer:
         given = [key for key in ("module", "command", "url") if getattr(self, key)]
         if len(given) != 1:
-            raise ValueError(f"needs exactly one of module, command, url; has {', '.join(given) or 'none'}")
+            has = " and ".join(given) or "no transport"
+            raise ValueError(f"has {has}; write exactly one of module, command, url")
         if not self.module and self.model_extra:
-            raise ValueError(f"{', '.join(self.model_extra)}: options only work with module")
+            raise ValueError(
+                f"unknown key {', '.join(self.model_extra)}; options beyond "
+                "command, url, token_env, env, timeout only work with module"
+            )
         if self.token_env and not self.url:
-            raise ValueError("token_env only works with url")
+            raise ValueError("token_env does nothing here; it only works with url")
         if self.env and not self.command:
-            raise ValueError("env only works with command")
+            raise ValueError("env does nothing here; it only works with command")
         return self
 
 
@@ -113,15 +121,15 @@ class Trigger(Section):
 
     source: Literal["cron", "prometheus", "slack", "whatsapp", "webhook"]
     domain: Name
-    schedule: str | None = None
+    schedule: Cron | None = None
     match: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _schedule_or_match(self) -> Trigger:
-        if (self.source == "cron") != bool(self.schedule):
-            raise ValueError("schedule belongs to source cron, and cron needs one")
-        if (self.source == "cron") == bool(self.match):
-            raise ValueError("match belongs to every source but cron")
+        if self.source == "cron" and (self.match or not self.schedule):
+            raise ValueError('cron takes a schedule and no match; write schedule: "0 */8 * * *"')
+        if self.source != "cron" and (self.schedule or not self.match):
+            raise ValueError(f"{self.source} takes a match and no schedule; write match: {{key: value}}")
         return self
 
 
@@ -151,7 +159,7 @@ class Skill(Section):
 class Rule(Section):
     """`when` (CEL) over the manager's pattern or a specialist's output → the specialist that runs next."""
 
-    when: str
+    when: str = Field(min_length=1, max_length=1000)
     route_to: Name
 
 

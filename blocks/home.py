@@ -37,5 +37,5 @@ def resolve(path: str, base: Path | None = None) -> Path:
 
 
 def database_url() -> str:
-    """The platform database's SQLAlchemy URL: `ASPORA_DATABASE_URL`, by default SQLite in the state directory."""
+    """The platform database's URL: `ASPORA_DATABASE_URL`, by default SQLite in the state directory."""
     return os.environ.get("ASPORA_DATABASE_URL") or f"sqlite:///{home() / 'aspora.db'}"

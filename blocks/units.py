@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
@@ -24,7 +25,8 @@ _RATE = re.compile(r"(\d+)\s*/\s*([a-z]+)")
 _BUDGET = re.compile(r"\$\s*(\d+(?:\.\d{1,6})?)\s*(?:/\s*day)?")
 
 
-class Rate(NamedTuple):
+@dataclass(frozen=True)
+class Rate:
     """At most `count` events in each window of `seconds`."""
 
     count: int
@@ -50,7 +52,10 @@ def parse_duration(value: Any) -> timedelta:
     unit = match and _SECONDS.get(match[2].removesuffix("s") or "s")
     if not match or not unit:
         raise ValueError(f"{value!r} is no duration; write a number and a unit, such as 30s, 15m, 4h or 2d")
-    return timedelta(seconds=float(match[1]) * unit)
+    try:
+        return timedelta(seconds=float(match[1]) * unit)
+    except OverflowError as error:
+        raise ValueError(f"{value!r} is longer than any duration here") from error
 
 
 def parse_rate(value: Any) -> Rate:

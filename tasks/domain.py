@@ -1,10 +1,11 @@
-"""What a domain's code tells the platform: its skills, what they take and return, and how they think offline."""
+"""What a domain's code tells the platform: its skills, their models, and how they think offline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
@@ -59,11 +60,52 @@ class Answer:
     thought: str = ""
 
 
+class Incomplete(Exception):
+    """A skill can't give a truthful output: its facts could not be read. The message says why."""
+
+
 Decide = Callable[[Known], Ask | Answer]
 """An offline skill: a pure function from what is known so far to the next tool calls or the answer."""
 
 Complete = Callable[[BaseModel | None, Known], BaseModel]
 """Joins facts from tool results to the model's draft (None when a limit left no draft): the skill's output."""
+
+
+CallTool = Callable[[str, Mapping[str, Any]], Awaitable[tuple[ToolStatus, Any]]]
+"""Calls one of the domain's tools; its full result, unmasked."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One object that an action touches.
+
+    Attributes:
+        key: the object in this very episode; no two proposals act on one key in the same way.
+        fields: what the action's URL and body may name, such as `order_id`.
+        amount: money it stands for, in US dollars.
+    """
+
+    key: str
+    fields: Mapping[str, str]
+    amount: float = 0.0
+
+
+class Fixer(Protocol):
+    """How a skill's fixes find the objects that they touch."""
+
+    noun: str
+    """What the objects are called, in the plural."""
+    fields: tuple[str, ...]
+    """Fields of an object that an action's URL and body may name."""
+
+    async def targets(
+        self, context: Mapping[str, Any], fix: Mapping[str, Any], call: CallTool
+    ) -> list[Target]:
+        """The objects that need the fix at this moment, read from data, in order of urgency.
+
+        Raises:
+            Incomplete: they can't be read.
+        """
 
 
 @dataclass(frozen=True)
@@ -74,14 +116,14 @@ class Skill:
         draft: what the model writes.
         output: what the skill returns: the draft, with its facts joined from data by `complete`.
         decide: how it thinks when no model is configured.
-        prompt: file name under the domain's `prompts/`, without `.md`; the skill's name if empty.
+        fixer: for a skill whose output has `fixes`, each naming an `action`: what they touch.
     """
 
     draft: type[BaseModel]
     output: type[BaseModel]
     decide: Decide
     complete: Complete
-    prompt: str = ""
+    fixer: Fixer | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +133,11 @@ class Domain:
     Attributes:
         input: what a run takes.
         pattern: one item of the manager's `patterns`; routing rules see it as `manager`.
+        pattern_key: the pattern's field that names its subject, such as `stuck_at`.
         skills: by the names in the config.
         flow: entrypoint of the domain's Prefect flow, `module:name`.
+        draw: draws a sample world from a seed into the state directory; the past incidents it has.
+        companies: URL scheme (`sample://`) → builds the transport that answers it, from the state directory.
     """
 
     name: str
@@ -101,3 +146,5 @@ class Domain:
     pattern_key: str
     skills: Mapping[str, Skill]
     flow: str
+    draw: Callable[[int, Path], Sequence[Mapping[str, Any]]] | None = None
+    companies: Mapping[str, Callable[[Path], Any]] = field(default_factory=dict)

@@ -1,0 +1,249 @@
+"""The platform database: short transactions on SQLite or PostgreSQL, in threads for async callers."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
+from sqlalchemy import Connection, Engine, Table, TextClause, bindparam, create_engine, event, exc, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from blocks.columns import dump_json
+from blocks.migrations import HEAD
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30
+"""How long a transaction waits for another one's lock."""
+CONNECTIONS = 8
+"""Connections, and so threads, that one event loop uses at a time."""
+
+_READING: dict[str, dict[str, Any]] = {
+    "sqlite": {"read": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+
+_limiter: RunVar[CapacityLimiter] = RunVar("aspora_database")
+
+
+class DatabaseError(Exception):
+    """The platform database can't be used: what happened, where, what to do. Never holds credentials."""
+
+
+class Database:
+    """The platform database.
+
+    Args:
+        url: SQLAlchemy URL of a SQLite file or a PostgreSQL database. Nothing is opened until first use.
+
+    Raises:
+        DatabaseError: on any use when the URL is wrong, the server unreachable, the file locked, the disk
+            full, or the database refuses what it is asked. The transaction is then rolled back.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _parse(url)
+        self._place = _place(self._url)
+        self._sqlite = self._url.get_backend_name() == "sqlite"
+        self._reading = _READING["sqlite" if self._sqlite else "postgresql"]
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction, in a thread; what it returns. Cancellation waits for the commit."""
+        return await anyio.to_thread.run_sync(self.write_now, work, limiter=_threads())
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on one consistent state, in a thread; what it returns. Its changes are dropped."""
+        return await anyio.to_thread.run_sync(self.read_now, work, limiter=_threads())
+
+    def write_now(self, work: Callable[[Connection], T]) -> T:
+        """As `write`, in this thread."""
+        with self._errors(), self._turn(), self._open().begin() as connection:
+            return work(connection)
+
+    def read_now(self, work: Callable[[Connection], T]) -> T:
+        """As `read`, in this thread."""
+        with self._errors(), self._open().connect() as connection:
+            return work(connection.execution_options(**self._reading))
+
+    def migrate(self) -> None:
+        """Bring the tables to this version's state; one SELECT when they already are."""
+        if self._version() != HEAD:
+            self.write_now(self._upgrade)
+
+    def close(self) -> None:
+        """Close the connections. The next use opens new ones."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def _version(self) -> str | None:
+        def read(connection: Connection) -> str | None:
+            try:
+                return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            except (exc.OperationalError, exc.ProgrammingError) as error:
+                if "alembic_version" in str(error.orig):
+                    return None
+                raise
+
+        return self.read_now(read)
+
+    def _upgrade(self, connection: Connection) -> None:
+        from blocks.migrations.upgrade import UnknownVersion, upgrade
+
+        try:
+            upgrade(connection)
+        except UnknownVersion as error:
+            raise DatabaseError(
+                f"{self._place} was written by another version of Aspora ({error}): "
+                "update this checkout, or set ASPORA_DATABASE_URL to another database"
+            ) from error
+
+    def _open(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = _sqlite_engine(self._url) if self._sqlite else _postgresql_engine(self._url)
+            return self._engine
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """SQLite has one writer: threads of this process queue here instead of polling the file's lock."""
+        if not self._sqlite:
+            yield
+            return
+        if not _turns(self._url).acquire(timeout=BUSY_SECONDS):
+            raise DatabaseError(_hint("database is locked", self._place))
+        try:
+            yield
+        finally:
+            _turns(self._url).release()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.DBAPIError as error:
+            raise DatabaseError(_hint(str(error.orig), self._place)) from error
+        except exc.TimeoutError as error:
+            raise DatabaseError(f"{self._place}: no free connection in time; try again") from error
+
+
+def insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless a unique key of the table is taken; whether it was inserted.
+
+    A row that another transaction is just inserting is waited for.
+    """
+    return connection.execute(_insert_new(table, tuple(values)), dict(values)).rowcount == 1
+
+
+@cache
+def _insert_new(table: Table, names: tuple[str, ...]) -> TextClause:
+    """As text, since SQLAlchemy compiles its own `ON CONFLICT` inserts anew each time."""
+    columns = ", ".join(f'"{name}"' for name in names)
+    places = ", ".join(f":{name}" for name in names)
+    sql = f'INSERT INTO "{table.name}" ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING'
+    return text(sql).bindparams(*(bindparam(name, type_=table.c[name].type) for name in names))
+
+
+def _threads() -> CapacityLimiter:
+    try:
+        return _limiter.get()
+    except LookupError:
+        limiter = CapacityLimiter(CONNECTIONS)
+        _limiter.set(limiter)
+        return limiter
+
+
+_turn_locks: dict[str, threading.Lock] = {}
+
+
+def _turns(url: URL) -> threading.Lock:
+    return _turn_locks.setdefault(str(url.database), threading.Lock())
+
+
+def _parse(text_: str) -> URL:
+    try:
+        url = make_url(text_.replace("postgres://", "postgresql://", 1))
+    except exc.ArgumentError:
+        raise DatabaseError(
+            "the database URL can't be read; write sqlite:///path/to/file.db "
+            "or postgresql://user:password@host/name in ASPORA_DATABASE_URL"
+        ) from None
+    backend = url.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise DatabaseError(f"{backend} is no platform database; use a sqlite:/// or postgresql:// URL")
+    if backend == "sqlite" and url.database in (None, "", ":memory:"):
+        raise DatabaseError("the platform database needs a file; write sqlite:///path/to/file.db")
+    return url.set(drivername="sqlite" if backend == "sqlite" else "postgresql+psycopg2")
+
+
+def _place(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return f"the database file {url.database}"
+    return f"the database {url.database or ''} on {url.host or 'the local socket'}"
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    try:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"{_place(url)} can't be created: {error.strerror}") from error
+    engine = create_engine(
+        url, pool_size=CONNECTIONS, connect_args={"timeout": BUSY_SECONDS}, json_serializer=dump_json
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read = connection.get_execution_options().get("read", False)
+    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    options = f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s -c statement_timeout={2 * BUSY_SECONDS}s"
+    return create_engine(
+        url,
+        pool_size=CONNECTIONS,
+        pool_pre_ping=True,
+        json_serializer=dump_json,
+        connect_args={"connect_timeout": 10, "application_name": "aspora", "options": options},
+    )
+
+
+_HINTS = {
+    "database is locked": "another process holds its lock; end that process or try again",
+    "lock timeout": "another process holds its lock; end that process or try again",
+    "disk is full": "the disk is full; free some space and run again, nothing was half-written",
+    "disk I/O error": "the disk reports an error; check its space and health",
+    "unable to open database file": "it can't be opened; check that its directory may be written",
+    "readonly database": "it may not be written; check the file's permissions",
+    "file is not a database": "it is no SQLite database; set ASPORA_DATABASE_URL to another file",
+    "no such table": "its tables are missing; run `aspora run` or `aspora up`, which create them",
+    "does not exist": "check the name, and that its tables were created",
+    "authentication failed": "user or password is wrong; check ASPORA_DATABASE_URL",
+    "connection to server": "the server can't be reached; check ASPORA_DATABASE_URL and that it runs",
+}
+
+
+def _hint(problem: str, place: str) -> str:
+    said = problem.strip().split("\n", 1)[0]
+    remedy = next((hint for words, hint in _HINTS.items() if words in problem), "")
+    return f"{place}: {remedy} ({said})" if remedy else f"{place}: {said}"

@@ -1,0 +1,4 @@
+"""Versions of the platform database's tables, applied by `Database.migrate()`."""
+
+HEAD = "0002"
+"""The newest version: what this code works with."""

@@ -1,0 +1,21 @@
+"""Business data, read and never written: SQLite, PostgreSQL and Redshift behind one query set."""
+
+from blocks.warehouse.condition import ConditionError, compile_condition, condition_columns
+from blocks.warehouse.engine import Reader, Warehouse, WarehouseError
+from blocks.warehouse.mapping import BoundTable, Kind, MappingError, bind
+from blocks.warehouse.moment import Moment, well_formed
+
+__all__ = [
+    "BoundTable",
+    "ConditionError",
+    "Kind",
+    "MappingError",
+    "Moment",
+    "Reader",
+    "Warehouse",
+    "WarehouseError",
+    "bind",
+    "compile_condition",
+    "condition_columns",
+    "well_formed",
+]

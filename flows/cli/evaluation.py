@@ -1,0 +1,54 @@
+"""`aspora eval` and `aspora bench`: quality on labelled data, speed in one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.app import AsJson, app, print_json
+from flows.cli.errors import Usage
+
+
+@app.command("eval")
+def evaluate(
+    name: Annotated[str, typer.Argument(help="A domain, such as ecm, or runbooks.")],
+    seeds: Annotated[int, typer.Option(min=1, help="How many sample worlds (domains).")] = 50,
+    first: Annotated[int, typer.Option(help="The first seed (domains).")] = 1000,
+    model: Annotated[str, typer.Option(help="offline, or scripted: a scripted language model.")] = "offline",
+    held_out: Annotated[bool, typer.Option("--held-out", help="Only faults kept out while building.")] = False,
+    corpus: Annotated[Path | None, typer.Option(help="Folder of runbooks (runbooks).")] = None,
+    queries: Annotated[Path | None, typer.Option(help='JSON list of {"query", "gold"} (runbooks).')] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a domain's skills on sample worlds, or the runbook search on labelled queries."""
+    from flows.cli.pictures import show_metrics
+
+    if name == "runbooks":
+        if corpus is None or queries is None:
+            raise Usage("eval runbooks needs --corpus DIR and --queries FILE")
+        from mcp_servers.evaluate import evaluate_runbooks
+
+        result = evaluate_runbooks(corpus, queries)
+    else:
+        from flows.evaluation import evaluate_domain
+
+        result = evaluate_domain(name, seeds=seeds, first=first, model=model, held_out=held_out)
+    if as_json:
+        print_json(result)
+    else:
+        show_metrics(name, result)
+
+
+@app.command()
+def bench(as_json: AsJson = False) -> None:
+    """Measure speed, as ratios within one run."""
+    from flows.cli.pictures import show_bench
+    from flows.bench import measure
+
+    result = measure()
+    if as_json:
+        print_json(result)
+    else:
+        show_bench(result)

@@ -1,0 +1,118 @@
+"""What people see of a run on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+_TREND = {"UP": "[red]▲ UP[/]", "DOWN": "[green]▼ DOWN[/]", "STABLE": "● STABLE"}
+_STATE = {
+    "completed": "[green]completed[/]",
+    "awaiting_approval": "[yellow]waits for approval[/]",
+    "no_action": "[green]no action needed[/]",
+    "refused": "[red]refused[/]",
+    "failed": "[red]failed[/]",
+}
+_HIDDEN = ("context", "headline", "continuing", "route_to", "trend_ratio")
+
+
+def console() -> Console:
+    """The terminal."""
+    return Console(highlight=False)
+
+
+def show_report(report: dict[str, Any]) -> None:
+    """A run: what the manager found, what specialists concluded, what waits, what it cost."""
+    out = console()
+    for execution in report["executions"]:
+        if execution["role"] == "manager" and execution["output"]:
+            out.print(_triage(execution))
+        elif execution["role"] == "specialist":
+            out.print(_specialist(execution))
+    for approval in report["approvals"]:
+        show_proposal(approval)
+    _foot(out, report)
+
+
+def show_proposal(approval: dict[str, Any]) -> None:
+    """A proposed fix: what it will do, and what became of it."""
+    out = console()
+    lines = [escape(approval["proposal"].get("summary", ""))]
+    for plan in approval["proposal"]["plans"]:
+        lines.append(f"[bold]{escape(plan['text'])}[/], ${plan['amount']:,.0f} in all")
+    if approval["result"]:
+        lines.append(f"[bold]Result:[/] {escape(approval['result']['text'])}")
+    who = f" by {escape(approval['decided_by'])}" if approval["decided_by"] else ""
+    title = f"{approval['id']} {escape(approval['subject'])}: {approval['status']}{who}"
+    out.print(Panel("\n".join(lines), title=title, title_align="left", border_style="yellow"))
+
+
+def _triage(execution: dict[str, Any]) -> Group:
+    output = execution["output"]
+    table = Table(title=f"{execution['skill']} · {execution['model']}", title_justify="left")
+    patterns = output["patterns"]
+    columns = [name for name in (patterns[0] if patterns else {}) if name not in _HIDDEN]
+    for name in columns:
+        numeric = isinstance(patterns[0][name], int | float)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    table.add_column("route to")
+    for pattern in patterns:
+        cells = [_cell(name, pattern[name]) for name in columns]
+        table.add_row(*cells, escape(pattern["route_to"] or "–"))
+    notes = [Text(output["summary"])]
+    notes += [Text(f"! {warning}", style="yellow") for warning in output.get("warnings", [])]
+    if output.get("recovered"):
+        notes.append(Text(f"recovered since the last run: {', '.join(output['recovered'])}", style="green"))
+    return Group(table, *notes) if patterns else Group(*notes)
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "trend":
+        return _TREND.get(value, escape(str(value)))
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.1f}" if value < 1000 else f"{value:,.0f}"
+    return escape(str(value))
+
+
+def _specialist(execution: dict[str, Any]) -> Panel:
+    output = execution["output"] or {}
+    lines = []
+    if "root_cause" in output:
+        cause = output["root_cause"] or "no root cause found"
+        lines.append(f"[bold]Root cause:[/] {escape(cause)}")
+        lines += [f"  · {escape(item['source'])}: {escape(item['finding'])}" for item in output["evidence"]]
+        if output["recommended_fix"]:
+            lines.append(f"[bold]Fix:[/] {escape(output['recommended_fix'])}")
+        lines.append(f"[bold]Confidence:[/] {output['confidence']}")
+        lines += [
+            f"[dim]ruled out: {escape(item['cause'])} ({escape(item['reason'])})[/]"
+            for item in output["ruled_out"]
+        ]
+    elif output.get("summary"):
+        lines.append(escape(output["summary"]))
+    if execution["error"]:
+        lines.append(f"[red]{escape(execution['error'])}[/]")
+    subject = (execution["input"] or {}).get("stuck_at", "")
+    outcome = execution["outcome"] or "waits"
+    title = f"{execution['skill']} {escape(str(subject))}: {outcome}"
+    return Panel("\n".join(lines) or "–", title=title, title_align="left", subtitle=execution["execution_id"])
+
+
+def _foot(out: Console, report: dict[str, Any]) -> None:
+    cost = sum(execution["cost_dollars"] for execution in report["executions"])
+    seconds = sum(execution["latency_seconds"] or 0 for execution in report["executions"])
+    offline = any(execution["provider"] == "offline" for execution in report["executions"])
+    model = " · offline rules, no language model" if offline else ""
+    state = _STATE.get(report["state"], report["state"])
+    reason = f" ({escape(report['reason'])})" if report["reason"] else ""
+    out.print(f"[bold]{report['run_id']}[/]: {state}{reason} · {seconds:.1f} s of work · ${cost:.4f}{model}")
+    for approval in report["approvals"]:
+        if approval["status"] == "waiting":
+            out.print(f"  aspora approve {approval['id']} --as NAME")

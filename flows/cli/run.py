@@ -1,0 +1,105 @@
+"""`aspora run`: one run with live progress; needs no server."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.app import AsJson, ConfigFile, Exit, app, leave, print_json, say, wait_for
+from flows.cli.errors import Usage
+
+if TYPE_CHECKING:
+    from tasks.platform import Platform
+
+INTERRUPTED = "interrupted"
+
+
+@app.command()
+def run(
+    domain: Annotated[str, typer.Argument(help="Name of the domain, such as ecm.")],
+    input: Annotated[str, typer.Option("--input", help="What to run on: JSON, or @FILE.")] = "",
+    approve: Annotated[str, typer.Option("--approve", metavar="NAME", help="Approve fixes as NAME.")] = "",
+    reject: Annotated[str, typer.Option("--reject", metavar="NAME", help="Reject fixes as NAME.")] = "",
+    resume: Annotated[
+        str, typer.Option("--continue", metavar="RUN_ID", help="Go on with a run that was cut off.")
+    ] = "",
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Draw the sample world with this seed first.")
+    ] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """Run a domain once, with live progress, and report. Needs no server.
+
+    A proposed fix waits for a person: on a terminal you are asked, with --approve or --reject you are not, and
+    otherwise it waits for `aspora approve` (exit code 4).
+    """
+    if approve and reject:
+        raise Usage("--approve and --reject exclude each other")
+    from flows.cli.session import Session
+
+    given = _input(input)
+    say(f"Aspora runs {domain} …")
+    session = Session(domain, config, quiet=as_json, seed=seed)
+    report = wait_for(session.run(given, resume))
+    if report["state"] == "awaiting_approval":
+        report = _decide(session, report, approve, reject, as_json)
+    if as_json:
+        print_json(report)
+    else:
+        session.show(report)
+    leave(_code(report))
+
+
+def _input(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    if text.startswith("@"):
+        path = Path(text[1:])
+        if not path.is_file():
+            raise Usage(f"--input {text}: there is no such file")
+        text = path.read_text(encoding="utf-8")
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise Usage(f'--input is no JSON: {error}; write it as \'{{"stage": "lulu"}}\' or @FILE') from error
+    if not isinstance(given, dict):
+        raise Usage('--input must be a JSON object, such as \'{"stage": "lulu"}\'')
+    return given
+
+
+def _decide(session: Any, report: dict[str, Any], approve: str, reject: str, as_json: bool) -> dict[str, Any]:
+    """Decides on the run's waiting fixes, if somebody is there to decide."""
+    waiting = [each for each in report["approvals"] if each["status"] == "waiting"]
+    if not (approve or reject) and (as_json or not sys.stdin.isatty()):
+        return report
+    for each in waiting:
+        if approve or reject:
+            name, yes = approve or reject, bool(approve)
+        else:
+            session.show_proposal(each)
+            name, yes = _ask(each["id"])
+        if name:
+            wait_for(session.decide(each["id"], yes, name))
+    result: dict[str, Any] = session.reread(report["run_id"])
+    return result
+
+
+def _ask(approval_id: str) -> tuple[str, bool]:
+    """Asks on the terminal; an empty name leaves the fix waiting."""
+    answer = typer.prompt(f"Approve {approval_id}? [y]es, [n]o, [l]ater", default="l").strip().lower()
+    if answer[:1] not in ("y", "n"):
+        return "", False
+    return typer.prompt("Your name").strip(), answer.startswith("y")
+
+
+def _code(report: dict[str, Any]) -> Exit:
+    return {
+        "failed": Exit.FAILED,
+        "refused": Exit.REFUSED,
+        "awaiting_approval": Exit.WAITS,
+    }.get(report["state"], Exit.DONE)

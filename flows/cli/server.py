@@ -1,0 +1,137 @@
+"""The Prefect server that a run talks to: the one that is there, or a temporary one of our own."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from blocks.home import ROOT, home
+
+START_SECONDS = 120.0
+PORT = 4200
+_SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+    "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+}
+
+
+class ServerError(Exception):
+    """The Prefect server did not start. The message is for people."""
+
+
+def prepare() -> None:
+    """Sets Prefect's home and quiet logging for this process. Call before prefect is imported."""
+    os.environ.setdefault("PREFECT_HOME", str(home() / "prefect"))
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+
+def reachable() -> str:
+    """The API URL of a server that answers: `PREFECT_API_URL`, or the one of `aspora up`; empty if none."""
+    configured = os.environ.get("PREFECT_API_URL", "")
+    local = f"http://127.0.0.1:{os.environ.get('ASPORA_PREFECT_PORT') or PORT}/api"
+    return next((url for url in (configured or local,) if _healthy(url)), configured)
+
+
+class TemporaryServer:
+    """A Prefect server for the time of one run, in a child process, started beside this process's imports."""
+
+    def __init__(self) -> None:
+        self._port = _free_port()
+        self._process = subprocess.Popen(  # noqa: S603 - a fixed command
+            [sys.executable, "-m", "flows.cli.server", str(self._port), str(os.getpid())],
+            env={**os.environ, **_SETTINGS, "PREFECT_API_URL": ""},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        atexit.register(self.stop)
+
+    @property
+    def url(self) -> str:
+        """The API's URL."""
+        return f"http://127.0.0.1:{self._port}/api"
+
+    def wait(self) -> None:
+        """Returns once the server answers.
+
+        Raises:
+            ServerError: it ended, or did not answer in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise ServerError(
+                    f"the temporary Prefect server ended with code {self._process.returncode}; look into "
+                    f"{home() / 'prefect'}, or set PREFECT_API_URL to a running server"
+                )
+            if _healthy(self.url):
+                return
+            time.sleep(0.05)
+        raise ServerError(f"the temporary Prefect server did not answer within {START_SECONDS:g} s")
+
+    def stop(self) -> None:
+        """Ends the server."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _healthy(url: str) -> bool:
+    if not url.startswith(("http://", "https://")):
+        return False
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=1) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.socket()) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def serve(port: int, parent: int) -> None:
+    """Runs the server in this process until it is told to stop or the parent process is gone."""
+    import uvicorn
+
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    uvicorn.run(
+        "prefect.server.api.server:create_app",
+        factory=True,
+        host="127.0.0.1",
+        port=port,
+        log_level="critical",
+        lifespan="on",
+    )
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,311 @@
+"""Which orders are stuck: the queries, the same for every database.
+
+An order is stuck when it is open and entered its stage longer ago than the stage's SLA. All moments are
+computed here and bound as parameters, so that no database does time arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from blocks.warehouse import MappingError, Reader, WarehouseError, bind, compile_condition, well_formed
+from mcp_servers.orders import KINDS, NO_STAGE, OrdersTable
+
+KEY = "warehouse.tables.orders"
+SAMPLES = 5
+"""Order ids shown for each stage."""
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far in the future a timestamp may lie before it counts as wrong."""
+
+_DAY = timedelta(days=1)
+_ABSURD = 10**15
+"""Amounts from here on, infinity and not-a-number included, are not money."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """Counts of open orders and of what is wrong with them."""
+
+    open_orders: int
+    no_time: int
+    future: int
+    malformed: int
+    no_stage: int
+    negative: int
+    absurd: int
+    newest: datetime | None
+    """The newest timestamp of an open order that is not in the future."""
+
+
+_COUNTS = ("open_orders", "no_time", "future", "malformed", "no_stage", "negative", "absurd")
+
+
+class Backlog:
+    """The statements for one moment, over the bound order table."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        table: OrdersTable,
+        as_of: datetime,
+        stage: str = "",
+        critical_only: bool = False,
+    ) -> None:
+        """
+        Args:
+            reader: an open read.
+            table: the mapping.
+            as_of: the moment to look from, UTC, in whole seconds.
+            stage: only this stage; `(none)` for orders without one; all if empty.
+            critical_only: only critical orders.
+
+        Raises:
+            MappingError: the mapping doesn't fit the warehouse; names the key at fault.
+        """
+        self._reader = reader
+        self._table = table
+        self._as_of = as_of
+        self._bound = bind(reader, KEY, table.table, table.columns, KINDS)
+        columns = self._bound.columns
+        self._order_id: sa.ColumnElement[Any] = columns["order_id"]
+        self._stage: sa.ColumnElement[Any] = columns["stage"]
+        self._entered: sa.ColumnElement[datetime] = columns["entered_at"]
+        self._amount: sa.ColumnElement[Any] = columns["amount"]
+        self._open = self._condition("open_when", default=sa.true())
+        self._critical = self._condition("critical_when", default=sa.false())
+        self._only = stage
+        self._critical_only = critical_only
+
+    def summary(self, cap: int) -> tuple[Health, list[sa.Row[Any]]]:
+        """Counts over all open orders, and a row a stage that has stuck ones, in one pass over the table.
+
+        A stage's row has stage, stuck, critical, amount, onset, sample_1…; and without `left_at` before_1…:
+        how many of its stuck orders were beyond the SLA that many days ago already.
+        """
+        opened = self._opened()
+        health = self._health(opened).subquery("health")
+        stages = self._stages(self._ranked(opened)).subquery("stages")
+        statement = sa.select(health, stages).select_from(health.outerjoin(stages, sa.true()))
+        rows = self._reader.rows(statement.order_by(stages.c.critical.desc(), stages.c.stuck.desc()), cap)
+        facts = rows[0]._mapping
+        counts = {name: int(facts[name] or 0) for name in _COUNTS}
+        return Health(**counts, newest=facts["newest"]), [row for row in rows if row.stuck]
+
+    def history(self, cap: int) -> dict[str, list[int]]:
+        """The stuck orders of each stage at this hour of the previous days, newest first; needs `left_at`."""
+        left: sa.ColumnElement[datetime] = self._bound.columns["left_at"]
+        kind = left.type
+        days = range(1, self._table.trend.days + 1)
+        was_stuck = []
+        for k in days:
+            moment = self._as_of - k * _DAY
+            there = sa.or_(left >= sa.literal(moment, kind), sa.and_(left.is_(None), self._open))
+            was_stuck.append(sa.and_(self._entered < self._cutoff(k, self._stage), there))
+        oldest = self._as_of - self._table.trend.days * _DAY
+        rows = (
+            sa.select(
+                _blank_as_null(self._stage).label("stage"),
+                *(
+                    sa.case((condition, 1), else_=0).label(f"day_{k}")
+                    for k, condition in zip(days, was_stuck, strict=True)
+                ),
+            )
+            .where(
+                sa.or_(left >= sa.literal(oldest, kind), sa.and_(left.is_(None), self._open)),
+                self._entered < self._latest(1),
+                sa.or_(*was_stuck),
+                well_formed(self._entered),
+                *self._wanted(self._stage, self._critical),
+            )
+            .subquery("past")
+        )
+        sums = [sa.func.sum(rows.c[f"day_{k}"]) for k in days]
+        statement = sa.select(rows.c.stage, *sums).group_by(rows.c.stage)
+        return {label(row[0]): [int(n) for n in row[1:]] for row in self._reader.rows(statement, cap)}
+
+    def newest(self) -> datetime | None:
+        """The newest timestamp in the whole table that is not in the future."""
+        found = []
+        for name in ("entered_at", "left_at"):
+            if name in self._bound.columns:
+                column = self._bound.columns[name]
+                limit = self._literal(self._as_of + CLOCK_SKEW, column)
+                found.append(self._reader.one(sa.select(sa.func.max(column)).where(column < limit))[0])
+        return max((moment for moment in found if moment), default=None)
+
+    def days_covered(self) -> int:
+        """How many of the previous days the table reaches back to, at most the trend's."""
+        days = self._table.trend.days
+        longest = max(self._table.stage_sla.values())
+        far = sa.literal(self._as_of - (days + 1) * _DAY - longest, self._entered.type)
+        reaches = sa.select(sa.literal(1)).select_from(self._bound.source)
+        reaches = reaches.where(self._entered < far, well_formed(self._entered)).limit(1)
+        if self._reader.rows(reaches):
+            return days
+        oldest: datetime | None = self._reader.one(
+            sa.select(sa.func.min(self._entered)).where(well_formed(self._entered))
+        )[0]
+        if oldest is None:
+            return 0
+        return max(0, min(days, (self._as_of - longest - oldest) // _DAY - 1))
+
+    def orders(self, limit: int, after: str) -> Sequence[sa.Row[Any]]:
+        """Stuck orders by id, from after an id: order_id, stage, entered_at, amount, critical, priority."""
+        statement = sa.select(*self._order_columns()).where(
+            self._open,
+            *self._beyond(self._stage, self._entered),
+            well_formed(self._entered),
+            *self._wanted(self._stage, self._critical),
+            self._order_id.is_not(None),
+        )
+        if "priority" in self._bound.columns:
+            statement = statement.add_columns(self._bound.columns["priority"].label("priority"))
+        if after:
+            statement = statement.where(self._order_id > self._cursor(after))
+        return self._reader.rows(statement.order_by(self._order_id).limit(limit), limit)
+
+    def knows(self, stage: str) -> bool:
+        """Whether any order, open or not, is or was in the stage."""
+        found = sa.select(sa.literal(1)).select_from(self._bound.source).where(_in_stage(self._stage, stage))
+        return bool(self._reader.rows(found.limit(1)))
+
+    def names(self, cap: int) -> list[str]:
+        """Stages that open orders are in, the fullest first."""
+        stage = sa.select(_blank_as_null(self._stage).label("stage")).where(self._open).subquery("open")
+        statement = sa.select(stage.c.stage).group_by(stage.c.stage).order_by(sa.func.count().desc())
+        return [label(row[0]) for row in self._reader.rows(statement.limit(cap))]
+
+    def _condition(self, key: str, default: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        text = getattr(self._table, key)
+        if not text:
+            return default
+        try:
+            return compile_condition(text, self._bound.column)
+        except WarehouseError as error:
+            raise MappingError(f"{KEY}.{key}", str(error)) from None
+
+    def _opened(self) -> sa.CTE:
+        sound = sa.case((well_formed(self._entered), 1), else_=0).label("sound")
+        return sa.select(*self._order_columns(), sound).where(self._open).cte("opened")
+
+    def _health(self, opened: sa.CTE) -> sa.Select[Any]:
+        entered: sa.ColumnElement[datetime] = opened.c.entered_at
+        limit = self._literal(self._as_of + CLOCK_SKEW, entered)
+        sound = opened.c.sound == 1
+        return sa.select(
+            sa.func.count().label("open_orders"),
+            _count_if(entered.is_(None)).label("no_time"),
+            _count_if(sa.and_(sound, entered >= limit)).label("future"),
+            _count_if(sa.and_(entered.is_not(None), opened.c.sound == 0)).label("malformed"),
+            _count_if(opened.c.stage.is_(None)).label("no_stage"),
+            _count_if(opened.c.amount < 0).label("negative"),
+            _count_if(opened.c.amount >= _ABSURD).label("absurd"),
+            sa.func.max(sa.case((sa.and_(sound, entered < limit), entered))).label("newest"),
+        ).select_from(opened)
+
+    def _ranked(self, opened: sa.CTE) -> sa.Subquery:
+        """The stuck ones of the open orders, in each stage numbered from the oldest."""
+        columns = opened.c
+        rank = sa.func.row_number().over(
+            partition_by=columns.stage, order_by=[columns.entered_at, columns.order_id]
+        )
+        wanted = self._wanted(columns.stage, columns.critical == 1)
+        beyond = self._beyond(columns.stage, columns.entered_at)
+        stuck = sa.select(opened, rank.label("rank")).where(columns.sound == 1, *beyond, *wanted)
+        return stuck.subquery("stuck")
+
+    def _stages(self, stuck: sa.Subquery) -> sa.Select[Any]:
+        columns = stuck.c
+        samples = range(1, SAMPLES + 1)
+        before = [] if "left_at" in self._bound.columns else range(1, self._table.trend.days + 2)
+        return sa.select(
+            columns.stage,
+            sa.func.count().label("stuck"),
+            sa.func.sum(columns.critical).label("critical"),
+            sa.func.sum(_usable(columns.amount)).label("amount"),
+            sa.func.min(columns.entered_at).label("onset"),
+            *(
+                sa.func.max(sa.case((columns.rank == n, columns.order_id))).label(f"sample_{n}")
+                for n in samples
+            ),
+            *(
+                _count_if(columns.entered_at < self._cutoff(k, columns.stage)).label(f"before_{k}")
+                for k in before
+            ),
+        ).group_by(columns.stage)
+
+    def _order_columns(self) -> list[sa.Label[Any]]:
+        return [
+            self._order_id.label("order_id"),
+            _blank_as_null(self._stage).label("stage"),
+            self._entered.label("entered_at"),
+            self._amount.label("amount"),
+            sa.case((self._critical, 1), else_=0).label("critical"),
+        ]
+
+    def _beyond(
+        self, stage: sa.ColumnElement[Any], entered: sa.ColumnElement[datetime]
+    ) -> list[sa.ColumnElement[bool]]:
+        return [entered < self._latest(0), entered < self._cutoff(0, stage)]
+
+    def _wanted(
+        self, stage: sa.ColumnElement[Any], critical: sa.ColumnElement[bool]
+    ) -> list[sa.ColumnElement[bool]]:
+        wanted = [critical] if self._critical_only else []
+        return [*wanted, _in_stage(stage, self._only)] if self._only else wanted
+
+    def _literal(self, moment: datetime, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.literal(moment, column.type)
+
+    def _latest(self, days: int) -> sa.ColumnElement[Any]:
+        shortest = min(self._table.stage_sla.values())
+        return sa.literal(self._as_of - days * _DAY - shortest, self._entered.type)
+
+    def _cutoff(self, days: int, stage: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The moment before which an order must have entered its stage to be stuck that many days ago."""
+        by_sla: dict[timedelta, list[str]] = {}
+        for name, sla in self._table.stage_sla.items():
+            by_sla.setdefault(sla, []).append(name)
+        default = self._table.stage_sla["default"]
+        by_sla.pop(default)
+        moment = self._as_of - days * _DAY
+        kind = self._entered.type
+        otherwise = sa.literal(moment - default, kind)
+        whens = [(stage.in_(names), sa.literal(moment - sla, kind)) for sla, names in by_sla.items()]
+        return sa.case(*whens, else_=otherwise) if whens else otherwise
+
+    def _cursor(self, after: str) -> Any:
+        if "order_id" not in self._bound.numeric:
+            return after
+        try:
+            return int(after)
+        except ValueError:
+            raise WarehouseError(
+                f"after={after!r} is no order id; pass next_after of the page before"
+            ) from None
+
+
+def label(stage: object) -> str:
+    """A stage as reports name it."""
+    return NO_STAGE if stage is None else str(stage)
+
+
+def _blank_as_null(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.nullif(column, "", type_=sa.String())
+
+
+def _in_stage(column: sa.ColumnElement[Any], stage: str) -> sa.ColumnElement[bool]:
+    return _blank_as_null(column).is_(None) if stage == NO_STAGE else column == stage
+
+
+def _usable(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.case((sa.and_(amount > 0, amount < _ABSURD), amount))
+
+
+def _count_if(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.sum(sa.case((condition, 1), else_=0))

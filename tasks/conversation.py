@@ -1,0 +1,57 @@
+"""How context and tool results are written to a model, and read back by the offline one.
+
+Untrusted text enters a conversation only here, as JSON inside a tool result; it is never part of a prompt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tasks.domain import ToolResult
+
+CONTEXT = "The task's context, measured by the platform, as JSON:\n"
+LAST_TURN = (
+    "A limit is reached: no further tool calls. Give your best answer now in the required form, "
+    "with only the evidence that you have."
+)
+
+
+def user(text: str) -> dict[str, Any]:
+    """A user message of one text block."""
+    return {"role": "user", "content": [{"type": "text", "text": text}]}
+
+
+def context_message(context: Mapping[str, Any]) -> dict[str, Any]:
+    """The conversation's first message."""
+    return user(CONTEXT + json.dumps(context, default=str, ensure_ascii=False))
+
+
+def read_context(text: str) -> dict[str, Any]:
+    """The context that `context_message` wrote."""
+    context: dict[str, Any] = json.loads(text.removeprefix(CONTEXT))
+    return context
+
+
+def result_block(use_id: str, result: ToolResult) -> dict[str, Any]:
+    """A tool result as the model sees it: numbered, so that evidence can name it."""
+    envelope = {"call": result.number, "tool": result.name, "status": result.status, "result": result.content}
+    return {
+        "type": "tool_result",
+        "tool_use_id": use_id,
+        "content": json.dumps(envelope, default=str, ensure_ascii=False),
+        "is_error": result.status == "error",
+    }
+
+
+def read_result(content: str, arguments: Mapping[str, Any]) -> ToolResult:
+    """The result that `result_block` wrote."""
+    envelope = json.loads(content)
+    return ToolResult(envelope["call"], envelope["tool"], arguments, envelope["status"], envelope["result"])
+
+
+def invalid_answer(reason: str, truncated: bool) -> dict[str, Any]:
+    """Asks once more for an answer in the required form."""
+    advice = "It was cut off at the token limit: answer more briefly. " if truncated else ""
+    return user(f"That is no valid answer. {advice}Answer again in the required JSON form only. {reason}")

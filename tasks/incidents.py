@@ -1,0 +1,61 @@
+"""Memory: incidents with their cause and fix, for the next similar one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, delete, insert, select, update
+
+from blocks.database import insert_new
+from blocks.schema import incidents
+
+
+class Incident(BaseModel):
+    """What happened once, why, and what helped."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: int | None = None
+    """Counted up by the database."""
+    domain: str
+    stage: str = ""
+    title: str
+    symptoms: str = ""
+    root_cause: str = ""
+    fix: str = ""
+    outcome: str = ""
+    """What the fix achieved."""
+    source: str
+    """Who remembers it: a skill's name, or where it was imported from."""
+    opened_at: datetime
+    resolved_at: datetime | None = None
+    execution_id: str | None = None
+    """The execution that resolved it; one incident each at most."""
+
+
+def remember(conn: Connection, incident: Incident) -> None:
+    """Add an incident; one of the same execution is brought up to date instead."""
+    values = incident.model_dump(exclude={"id"})
+    if not insert_new(conn, incidents, values):
+        same = incidents.c.execution_id == incident.execution_id
+        conn.execute(update(incidents).where(same).values(**values))
+
+
+def replace(conn: Connection, source: str, items: Iterable[Incident]) -> None:
+    """Replace all incidents of a source, such as imported ones, by these."""
+    conn.execute(delete(incidents).where(incidents.c.source == source))
+    rows = [item.model_copy(update={"source": source}).model_dump(exclude={"id"}) for item in items]
+    if rows:
+        conn.execute(insert(incidents), rows)
+
+
+def find(conn: Connection, domain: str = "", stage: str = "") -> list[Incident]:
+    """Incidents, newest first; of all domains and stages by default."""
+    query = select(incidents).order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+    if domain:
+        query = query.where(incidents.c.domain == domain)
+    if stage:
+        query = query.where(incidents.c.stage == stage)
+    return [Incident.model_validate(row) for row in conn.execute(query)]

@@ -1,0 +1,69 @@
+"""The offline model: the Messages API's answers, given in this process by a domain's `offline.py`.
+
+It is no language model. The SDK, the loop and the record are the same as with one; only the HTTP transport
+differs, and it sees nothing but the request that would have been sent.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx2
+
+from tasks.conversation import read_context, read_result
+from tasks.domain import Answer, Ask, Decide, Known, ToolResult
+
+
+class OfflineTransport(httpx2.AsyncBaseTransport):
+    """Answers `POST /v1/messages` with what a skill's `decide` says to the conversation so far."""
+
+    def __init__(self, decide: Decide) -> None:
+        self._decide = decide
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """One turn."""
+        body = json.loads(await request.aread())
+        known = _known(body["messages"])
+        step = self._decide(known)
+        return httpx2.Response(200, json=_message(step, body["model"], len(known.results)))
+
+
+def _known(messages: list[dict[str, Any]]) -> Known:
+    """The context and the tool results that the conversation shows."""
+    blocks = [block for message in messages for block in message["content"]]
+    asked = {block["id"]: block for block in blocks if block["type"] == "tool_use"}
+    results: list[ToolResult] = []
+    for block in blocks:
+        if block["type"] == "tool_result":
+            use = asked[block["tool_use_id"]]
+            results.append(read_result(block["content"], use["input"]))
+    return Known(context=read_context(messages[0]["content"][0]["text"]), results=tuple(results))
+
+
+def _message(step: Ask | Answer, model: str, calls_so_far: int) -> dict[str, Any]:
+    content: list[dict[str, Any]] = []
+    if step.thought:
+        content.append({"type": "text", "text": step.thought})
+    if isinstance(step, Ask):
+        content += [
+            {
+                "type": "tool_use",
+                "id": f"toolu_offline_{calls_so_far + place}",
+                "name": call.name,
+                "input": dict(call.arguments),
+            }
+            for place, call in enumerate(step.calls, start=1)
+        ]
+    else:
+        content.append({"type": "text", "text": step.draft.model_dump_json()})
+    return {
+        "id": f"msg_offline_{calls_so_far}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": "tool_use" if isinstance(step, Ask) else "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 0, "output_tokens": 0},
+    }

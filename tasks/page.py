@@ -1,0 +1,159 @@
+"""The detail page of one execution, as markdown: for `aspora show` and for the run's artifact.
+
+What data, tools and models wrote is escaped: no links, images or markup come from it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from blocks.units import format_dollars
+from tasks import approvals, journal, record
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#!|~])")
+_LONGEST = 400
+_HIDDEN = ("actions", "context", "patterns", "evidence", "ruled_out", "fixes", "effect", "result", "previous")
+
+
+def page(conn: Connection, execution_id: str) -> str:
+    """The page.
+
+    Raises:
+        UnknownExecution: there is no such execution.
+    """
+    row = record.get(conn, execution_id)
+    steps = journal.steps(conn, execution_id)
+    finished = record.view(conn, execution_id)
+    asked = [each for each in approvals.find(conn, run_id=row.run_id) if each.execution_id == execution_id]
+    parts = [
+        f"# {row.execution_id}",
+        _head(row),
+        _input(row),
+        _tools(steps),
+        _trace(row.reasoning_trace),
+        _output(row),
+        *(_approval(each) for each in asked),
+        _correction(finished),
+        _cost(row),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text of unknown origin on one line, with markdown's signs taken for what they are."""
+    one_line = " ".join(text.split())
+    cut = one_line if len(one_line) <= _LONGEST else one_line[:_LONGEST] + "…"
+    return _MARKUP.sub(r"\\\1", cut).replace("://", ":\u200b//")
+
+
+def _head(row: record.Execution) -> str:
+    outcome = row.outcome or "waits or runs"
+    lines = [
+        f"{row.skill_role} of {row.domain}, run `{row.run_id}`",
+        f"**Outcome:** {outcome}" + (f" ({escape(row.error)})" if row.error else ""),
+        f"**Model:** {row.model}" + (", no language model" if row.provider == "offline" else ""),
+        f"**Started:** {row.started_at:%Y-%m-%d %H:%M:%S} UTC",
+    ]
+    return "  \n".join(lines)
+
+
+def _input(row: record.Execution) -> str:
+    source = f" (from {row.from_skill}, by `{row.rule}`)" if row.from_skill else ""
+    return f"## Input{source}\n\n" + (_fields(row.input_data) or "- everything")
+
+
+def _tools(steps: list[journal.Step]) -> str:
+    calls = [step for step in steps if step.kind == "tool"]
+    if not calls:
+        return "## Tool calls\n\nnone"
+    lines = [
+        f"{step.call}. `{step.name}`({escape(_arguments(step.input))})  \n   → {_found(step)}  "
+        f"({step.seconds:.2f} s)"
+        for step in calls
+    ]
+    return "## Tool calls\n\n" + "\n".join(lines)
+
+
+def _found(step: journal.Step) -> str:
+    return ("error: " if step.status == "error" else "") + escape(step.summary or step.status)
+
+
+def _arguments(arguments: Mapping[str, Any] | None) -> str:
+    given = {name: value for name, value in (arguments or {}).items() if value not in ("", None)}
+    return ", ".join(f"{name}={value}" for name, value in given.items())
+
+
+def _trace(trace: str | None) -> str:
+    if not trace:
+        return ""
+    return "## Reasoning trace\n\n" + "\n".join(f"> {escape(line)}" for line in trace.splitlines() if line)
+
+
+def _output(row: record.Execution) -> str:
+    output = row.output_data
+    if not isinstance(output, dict):
+        return "## Output\n\nnone"
+    parts = [f"## Output\n\n{_fields(output)}"]
+    parts += [_patterns(output["patterns"])] if output.get("patterns") else []
+    parts += [_list("Evidence", [_evidence(item) for item in output.get("evidence", [])])]
+    dropped = [f"{item['cause']}: {item['reason']}" for item in output.get("ruled_out", [])]
+    parts += [_list("Ruled out", dropped)]
+    parts += [_list("Proposed", (output.get("effect") or {}).get("text", []))]
+    parts += [_list("Done", [output["result"]["text"]])] if output.get("result") else []
+    return "\n\n".join(part for part in parts if part)
+
+
+def _patterns(patterns: list[dict[str, Any]]) -> str:
+    columns = [name for name, value in patterns[0].items() if not isinstance(value, dict | list)]
+    rows = [" | ".join(escape(_short(pattern.get(name))) for name in columns) for pattern in patterns]
+    rule = " | ".join("---" for _ in columns)
+    return "\n".join(f"| {line} |" for line in (" | ".join(columns), rule, *rows))
+
+
+def _evidence(item: Mapping[str, Any]) -> str:
+    return f"call {item.get('tool_call')}, {item.get('source')}: {item.get('finding')}"
+
+
+def _approval(each: approvals.Approval) -> str:
+    who = f" by {escape(each.decided_by)} ({each.decided_via})" if each.decided_by else ""
+    word, time = ("at", each.decided_at) if each.decided_at else ("until", each.expires_at)
+    when = f" {word} {time:%Y-%m-%d %H:%M} UTC"
+    comment = f": {escape(each.comment)}" if each.comment else ""
+    return f"**Approval {each.id}:** {each.status}{who}{when}{comment}"
+
+
+def _correction(finished: record.SkillExecution | None) -> str:
+    correction = finished.user_correction if finished else None
+    return f"**User correction:** {escape(_short(correction)) if correction else 'none'}"
+
+
+def _cost(row: record.Execution) -> str:
+    total = row.model_seconds + row.tool_seconds or 1.0
+    tokens = f"{row.input_tokens} in, {row.output_tokens} out, {row.cache_read_tokens} from cache"
+    latency = f"{row.latency_seconds:.2f} s" if row.latency_seconds is not None else "not ended"
+    return (
+        f"**Cost:** {format_dollars(row.cost_micro)} ({tokens})  \n**Latency:** {latency}  \n"
+        f"- tools: {row.tool_seconds:.2f} s ({row.tool_seconds / total:.0%})\n"
+        f"- model: {row.model_seconds:.2f} s ({row.model_seconds / total:.0%})"
+    )
+
+
+def _fields(data: Any) -> str:
+    if not isinstance(data, dict):
+        return ""
+    empty: tuple[Any, ...] = (None, "", [])
+    shown = {name: value for name, value in data.items() if name not in _HIDDEN and value not in empty}
+    return "\n".join(f"- {name}: {escape(_short(value))}" for name, value in shown.items())
+
+
+def _list(title: str, items: list[str]) -> str:
+    return f"### {title}\n\n" + "\n".join(f"- {escape(item)}" for item in items) if items else ""
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

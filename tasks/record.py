@@ -1,0 +1,244 @@
+"""The record of skill executions: begun, finished once, found again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, func, select, update
+
+from blocks.database import insert_new
+from blocks.schema import approvals, execution_steps, executions, skill_executions
+from tasks import ids, spend
+from tasks.clock import utc
+
+Role = Literal["manager", "specialist"]
+Outcome = Literal["success", "partial", "error", "refused", "rejected", "expired"]
+
+
+class UnknownExecution(LookupError):
+    """There is no such execution."""
+
+
+class Execution(BaseModel):
+    """One execution of a skill. `outcome` is None while it runs or waits."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    execution_id: str
+    key: str
+    run_id: str
+    domain: str
+    skill_name: str
+    skill_role: Role
+    from_skill: str | None
+    rule: str | None
+    pattern_key: str | None
+    model: str
+    provider: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: Outcome | None
+    error: str | None
+    input_data: Any
+    output_data: Any
+    reasoning_trace: str | None
+    latency_seconds: float | None
+    model_seconds: float
+    tool_seconds: float
+    cost_micro: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+
+
+class SkillExecution(BaseModel):
+    """A row of the view `skill_executions`: a finished execution with the newest correction."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    execution_id: str
+    timestamp: datetime
+    domain: str
+    skill_name: str
+    skill_role: Role
+    manager_skill: str | None
+    specialist_skill: str | None
+    outcome: Outcome | Literal["user_corrected"]
+    input_data: Any
+    output_data: Any
+    reasoning_trace: str | None
+    tool_calls: list[dict[str, Any]]
+    latency_seconds: float | None
+    cost_dollars: float
+    user_correction: Any
+
+
+def begin(
+    conn: Connection,
+    *,
+    run_id: str,
+    domain: str,
+    skill: str,
+    role: Role,
+    model: str,
+    provider: str,
+    input_data: Any = None,
+    handoff: str = "",
+    from_skill: str | None = None,
+    rule: str | None = None,
+    pattern_key: str | None = None,
+    now: datetime | None = None,
+) -> Execution:
+    """Start an execution, or find it: the same run, skill and handoff is the same execution, always.
+
+    Args:
+        handoff: tells apart a run's executions of one skill; the sender's execution id and the pattern's
+            key, for example. Empty for the manager.
+        from_skill: the skill that routed here; None for the manager.
+    """
+    at, key = utc(now), ids.execution_key(run_id, skill, handoff)
+    values = {
+        "key": key,
+        "run_id": run_id,
+        "domain": domain,
+        "skill_name": skill,
+        "skill_role": role,
+        "from_skill": from_skill,
+        "rule": rule,
+        "pattern_key": pattern_key,
+        "model": model,
+        "provider": provider,
+        "started_at": at,
+        "input_data": input_data,
+    }
+    for execution_id in ids.stamped(skill, at, key):
+        insert_new(conn, executions, {**values, "execution_id": execution_id})
+        row = conn.execute(select(executions).where(executions.c.key == key)).first()
+        if row:
+            return Execution.model_validate(row)
+    raise RuntimeError(f"no free execution id for {skill} of {run_id}")
+
+
+def finish(
+    conn: Connection,
+    execution_id: str,
+    outcome: Outcome,
+    *,
+    output: Any = None,
+    error: str | None = None,
+    trace: str | None = None,
+    latency_seconds: float | None = None,
+    now: datetime | None = None,
+) -> bool:
+    """Record the outcome, once. Times and tokens are summed from the journal, the cost from the spend.
+
+    Args:
+        output: what the skill returned; if None, what `draft` left stays.
+        latency_seconds: if None, from start to now without the time that people took to decide.
+
+    Returns:
+        False if an outcome stands already; nothing changes then.
+    """
+    at = utc(now)
+    execution = get(conn, execution_id)
+    if execution.outcome is not None:
+        return False
+    spend.close(conn, execution_id)
+    if latency_seconds is None:
+        latency_seconds = (at - execution.started_at).total_seconds() - _waited(conn, execution_id, at)
+    values: dict[str, Any] = {
+        "outcome": outcome,
+        "error": error,
+        "reasoning_trace": trace,
+        "finished_at": at,
+        "latency_seconds": max(0.0, latency_seconds),
+        "cost_micro": spend.of_execution(conn, execution_id),
+        **_totals(conn, execution_id),
+    }
+    if output is not None:
+        values["output_data"] = output
+    pending = (executions.c.execution_id == execution_id) & executions.c.outcome.is_(None)
+    return conn.execute(update(executions).where(pending).values(**values)).rowcount == 1
+
+
+def draft(conn: Connection, execution_id: str, output: Any) -> None:
+    """Note the output of an execution that still waits: its record if nobody carries it further."""
+    pending = (executions.c.execution_id == execution_id) & executions.c.outcome.is_(None)
+    conn.execute(update(executions).where(pending).values(output_data=output))
+
+
+def get(conn: Connection, execution_id: str) -> Execution:
+    """The execution of that id; UnknownExecution if there is none."""
+    row = conn.execute(select(executions).where(executions.c.execution_id == execution_id)).first()
+    if row is None:
+        raise UnknownExecution(f"there is no execution {execution_id!r}; `aspora executions` lists them")
+    return Execution.model_validate(row)
+
+
+def of_run(conn: Connection, run_id: str) -> list[Execution]:
+    """The run's executions in the order they started."""
+    query = select(executions).where(executions.c.run_id == run_id)
+    rows = conn.execute(query.order_by(executions.c.started_at, executions.c.execution_id))
+    return [Execution.model_validate(row) for row in rows]
+
+
+def latest(
+    conn: Connection, skill: str, outcomes: Sequence[Outcome] = ("success", "partial"), not_run: str = ""
+) -> Execution | None:
+    """The newest finished execution of a skill with one of these outcomes, outside the run `not_run`."""
+    query = select(executions).where(executions.c.skill_name == skill, executions.c.outcome.in_(outcomes))
+    query = query.where(executions.c.run_id != not_run).order_by(executions.c.started_at.desc()).limit(1)
+    row = conn.execute(query).first()
+    return Execution.model_validate(row) if row else None
+
+
+def search(
+    conn: Connection,
+    *,
+    domain: str = "",
+    skill: str = "",
+    outcome: str = "",
+    since: datetime | None = None,
+    limit: int = 100,
+) -> list[SkillExecution]:
+    """Finished executions, newest first. `outcome` may be `user_corrected`."""
+    view = skill_executions.c
+    query = select(skill_executions).order_by(view.timestamp.desc(), view.execution_id).limit(limit)
+    for column, value in ((view.domain, domain), (view.skill_name, skill), (view.outcome, outcome)):
+        if value:
+            query = query.where(column == value)
+    if since:
+        query = query.where(view.timestamp >= since)
+    return [SkillExecution.model_validate(row) for row in conn.execute(query)]
+
+
+def view(conn: Connection, execution_id: str) -> SkillExecution | None:
+    """The finished execution's row of the view; None while it runs or waits."""
+    found = skill_executions.c.execution_id == execution_id
+    row = conn.execute(select(skill_executions).where(found)).first()
+    return SkillExecution.model_validate(row) if row else None
+
+
+def _totals(conn: Connection, execution_id: str) -> Mapping[str, float]:
+    steps = execution_steps.c
+    query = select(steps.kind, steps.seconds, steps.tokens).where(steps.execution_id == execution_id)
+    totals: dict[str, float] = {"model_seconds": 0.0, "tool_seconds": 0.0}
+    totals |= {f"{kind}_tokens": 0 for kind in ("input", "output", "cache_read", "cache_write")}
+    for kind, seconds, tokens in conn.execute(query):
+        totals[f"{kind}_seconds"] += seconds
+        for name, count in (tokens or {}).items():
+            totals[f"{name}_tokens"] += count
+    return totals
+
+
+def _waited(conn: Connection, execution_id: str, now: datetime) -> float:
+    """Seconds between proposals of the execution and the start of what was decided on them."""
+    waits = approvals.c
+    until = func.coalesce(waits.started_at, waits.decided_at, type_=waits.started_at.type)
+    query = select(waits.created_at, until).where(waits.execution_id == execution_id)
+    rows = conn.execute(query).tuples()
+    return sum(float(((end or now) - asked).total_seconds()) for asked, end in rows)

@@ -1,0 +1,98 @@
+"""What a run came to, from the record: for `aspora run --json`, for people, and for the run's own state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from blocks.units import dollars
+from tasks import approvals, handoffs, inbox, record
+
+_OPEN = ("waiting", "approved")
+
+
+def result(conn: Connection, run_id: str) -> tuple[inbox.Result, str]:
+    """A run's result and the reason for it, once its skills have ended or wait."""
+    executions = record.of_run(conn, run_id)
+    if any(approval.status in _OPEN for approval in approvals.find(conn, run_id=run_id)):
+        return "awaiting_approval", ""
+    specialists = [row for row in executions if row.skill_role == "specialist"]
+    if not specialists:
+        return "no_action", ""
+    failed = [row for row in specialists if row.outcome == "error"]
+    if len(failed) == len(specialists):
+        return "failed", "; ".join(f"{row.skill_name}: {row.error}" for row in failed)
+    return "completed", ""
+
+
+def of_run(conn: Connection, run_id: str) -> dict[str, Any]:
+    """The run's report as one JSON-like object.
+
+    Raises:
+        UnknownTrigger: there is no such run.
+    """
+    trigger = inbox.get(conn, run_id)
+    return {
+        "run_id": trigger.run_id,
+        "trigger_id": trigger.id,
+        "domain": trigger.domain,
+        "state": trigger.result or trigger.state,
+        "reason": trigger.reason,
+        "executions": [execution(row) for row in record.of_run(conn, trigger.run_id)],
+        "handoffs": [_handoff(each) for each in handoffs.of_run(conn, trigger.run_id)],
+        "approvals": [approval(each) for each in approvals.find(conn, run_id=trigger.run_id)],
+    }
+
+
+def execution(row: record.Execution) -> dict[str, Any]:
+    """An execution as one JSON-like object; `outcome` is null while it runs or waits."""
+    return {
+        "execution_id": row.execution_id,
+        "run_id": row.run_id,
+        "domain": row.domain,
+        "skill": row.skill_name,
+        "role": row.skill_role,
+        "model": row.model,
+        "provider": row.provider,
+        "outcome": row.outcome,
+        "error": row.error,
+        "started_at": row.started_at.isoformat(),
+        "latency_seconds": row.latency_seconds,
+        "cost_dollars": dollars(row.cost_micro),
+        "input": row.input_data,
+        "output": row.output_data,
+    }
+
+
+def approval(row: approvals.Approval) -> dict[str, Any]:
+    """An approval as one JSON-like object; the proposal without its list of objects."""
+    plans = [{k: v for k, v in plan.items() if k != "targets"} for plan in row.proposal.get("plans", [])]
+    return {
+        "id": row.id,
+        "run_id": row.run_id,
+        "execution_id": row.execution_id,
+        "domain": row.domain,
+        "skill": row.skill,
+        "subject": row.subject,
+        "status": row.status,
+        "proposal": {**row.proposal, "plans": plans},
+        "created_at": row.created_at.isoformat(),
+        "expires_at": row.expires_at.isoformat(),
+        "decided_by": row.decided_by,
+        "decided_via": row.decided_via,
+        "decided_at": row.decided_at.isoformat() if row.decided_at else None,
+        "comment": row.comment,
+        "superseded_by": row.superseded_by,
+        "result": row.result,
+    }
+
+
+def _handoff(each: handoffs.Handoff) -> dict[str, Any]:
+    return {
+        "from": each.from_skill,
+        "to": each.to_skill,
+        "when": each.rule,
+        "pattern": each.pattern_key,
+        "context": each.context,
+    }

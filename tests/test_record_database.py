@@ -1,0 +1,192 @@
+"""The database itself: migrations, transactions, and what it says when it can't be used."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import anyio
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import CheckConstraint, inspect, text
+
+from blocks import database as database_module
+from blocks.database import Database, DatabaseError
+from blocks.migrations import HEAD
+from blocks.migrations.upgrade import alembic_config
+from blocks.schema import metadata
+from tasks import controls, inbox
+from tests.record_world import NOW, began, new_database, new_postgres  # noqa: F401
+
+
+def test_the_migrations_make_the_schema(database: Database) -> None:
+    """Tables, columns, types, indexes and checks are those of `blocks.schema`."""
+
+    def differences(conn: inbox.Connection) -> list[object]:
+        context = MigrationContext.configure(
+            conn, opts={"compare_type": True, "compare_server_default": False}
+        )
+        found: list[object] = list(compare_metadata(context, metadata))
+        for table in metadata.tables.values():
+            wanted = {str(c.name) for c in table.constraints if isinstance(c, CheckConstraint)}
+            made = {str(check["name"]) for check in inspect(conn).get_check_constraints(table.name)}
+            found += sorted(wanted ^ made)
+        return found
+
+    assert database.read_now(differences) == []
+
+
+def test_head_is_the_newest_migration() -> None:
+    """What `migrate` compares with."""
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == HEAD
+
+
+def test_nothing_is_imported_to_see_that_all_is_current(tmp_path: Path) -> None:
+    """Alembic costs start-up time."""
+    url = f"sqlite:///{tmp_path}/record.db"
+    Database(url).migrate()
+    script = (
+        "import sys; from blocks.database import Database; "
+        f"Database({url!r}).migrate(); print('alembic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def migrate(url: str) -> None:
+    """In a process of its own."""
+    Database(url).migrate()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_processes_that_start_together_migrate_once(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Three processes on an empty database: all succeed."""
+    url = f"sqlite:///{tmp_path}/record.db"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=migrate, args=(url,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+
+
+def test_a_newer_database_is_refused(database: Database) -> None:
+    """With what to do."""
+    database.write_now(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    with pytest.raises(DatabaseError, match=r"another version of Aspora.*update this checkout"):
+        database.migrate()
+
+
+def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    """All of it or none."""
+
+    def work(conn: inbox.Connection) -> None:
+        inbox.accept(conn, "cli", "ecm", "half")
+        raise KeyError("half")
+
+    with pytest.raises(KeyError):
+        database.write_now(work)
+    assert database.read_now(inbox.find) == []
+
+
+def test_reading_changes_nothing(database: Database) -> None:
+    """A write inside `read` is refused or dropped."""
+    try:
+        database.read_now(lambda c: controls.stop(c, "actions", by="ann"))
+    except DatabaseError as error:
+        assert "read-only" in str(error)
+    assert database.read_now(controls.every) == []
+
+
+async def test_many_at_once_from_async_code(database: Database) -> None:
+    """Fifty writers and readers in one event loop."""
+
+    async def work(number: int) -> None:
+        await database.write(lambda c: inbox.accept(c, "cli", "ecm", str(number)))
+        assert await database.read(inbox.find)
+
+    async with anyio.create_task_group() as group:
+        for number in range(50):
+            group.start_soon(work, number)
+    assert len(await database.read(inbox.find)) == 50
+
+
+def test_times_are_utc(database: Database) -> None:
+    """Any zone in, UTC out; SQLite's text compares with its own clock; naive times are refused."""
+    kathmandu = datetime(2026, 2, 17, 13, 50, 32, 5, timezone(timedelta(hours=5, minutes=45)))
+    trigger = database.write_now(lambda c: inbox.accept(c, "cli", "ecm", "t", now=kathmandu))
+    assert trigger.created_at == NOW + timedelta(microseconds=5)
+    assert trigger.created_at.utcoffset() == timedelta(0)
+    if database._sqlite:
+        stored = "SELECT cast(created_at AS text) FROM triggers"
+        assert database.read_now(lambda c: c.execute(text(stored)).scalar()) == "2026-02-17 08:05:32.000005"
+    naive = datetime(2026, 2, 17)
+    with pytest.raises(Exception, match=r"no time zone"):
+        database.write_now(lambda c: c.execute(metadata.tables["triggers"].update().values(created_at=naive)))
+
+
+def test_a_locked_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the busy timeout; later it works again."""
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.1)
+    database = Database(f"sqlite:///{tmp_path}/record.db")
+    database.migrate()
+    other = sqlite3.connect(tmp_path / "record.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseError, match=r"record\.db.*another process holds its lock"):
+        database.write_now(began)
+    assert database.read_now(controls.every) == []
+    other.execute("ROLLBACK")
+    assert database.write_now(began)
+
+
+def test_a_full_disk_says_so(tmp_path: Path) -> None:
+    """What was there stays readable."""
+    database = Database(f"sqlite:///{tmp_path}/record.db")
+    database.migrate()
+
+    def fill(conn: inbox.Connection) -> None:
+        pages = conn.execute(text("PRAGMA page_count")).scalar_one()
+        conn.execute(text(f"PRAGMA max_page_count = {pages}"))
+        inbox.accept(conn, "cli", "ecm", "big", "x" * 1_000_000)
+
+    with pytest.raises(DatabaseError, match=r"the disk is full; free some space"):
+        database.write_now(fill)
+    assert database.read_now(inbox.find) == []
+
+
+def test_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    """No database; a directory that is a file."""
+    (tmp_path / "no.db").write_text("this is no database, only words " * 50)
+    with pytest.raises(DatabaseError, match=r"it is no SQLite database"):
+        Database(f"sqlite:///{tmp_path}/no.db").migrate()
+    with pytest.raises(DatabaseError, match=r"can't be created"):
+        Database(f"sqlite:///{tmp_path}/no.db/record.db").migrate()
+    with pytest.raises(DatabaseError, match=r"tables are missing"):
+        Database(f"sqlite:///{tmp_path}/empty.db").read_now(inbox.find)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("nonsense", "can't be read"),
+        ("mysql://user:hush@host/db", "mysql is no platform database"),
+        ("sqlite://", "needs a file"),
+        ("postgresql://user:hush@127.0.0.1:9/db", "the database db on 127.0.0.1.*can't be reached"),
+    ],
+)
+def test_errors_hold_no_credentials(url: str, words: str) -> None:
+    """They name the place and the remedy."""
+    with pytest.raises(DatabaseError, match=words) as error:
+        Database(url).migrate()
+    assert "hush" not in str(error.value)
