@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,7 +67,8 @@ def dump_json(value: Any) -> str:
         text = ""
     if text and "\\u0000" not in text:
         return text
-    return to_json(_clean(to_jsonable_python(value, inf_nan_mode="null")), inf_nan_mode="null").decode()
+    unclean = json.loads(json.dumps(value, default=to_jsonable_python))
+    return to_json(_clean(unclean), inf_nan_mode="null").decode()
 
 
 def _clean(value: Any) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import math
 import re
+import threading
 import time
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mcp_servers import log_lines, log_text
 from mcp_servers.log_lines import Record
@@ -24,6 +26,10 @@ TRACE_LINES = 200
 
 SLACK = 300.0
 """Seconds by which lines of a file may be out of order."""
+
+KEPT_BYTES = 64 << 20
+"""Files of at most `KEPT_FILE_BYTES`, and this much together, stay parsed in memory while they don't change."""
+KEPT_FILE_BYTES = 4 << 20
 
 _SMALL = 1 << 20
 _PROBES = 33
@@ -65,6 +71,13 @@ class Reading:
         self.bad += 1
         self.bad_example = self.bad_example or f"{source}: {log_lines.one_line(line)[:120]}"
 
+    def add(self, other: Reading) -> None:
+        """Takes over what another reading had to leave out."""
+        self.bad += other.bad
+        self.bad_example = self.bad_example or other.bad_example
+        self.cut += other.cut
+        self.unread += other.unread
+
     def notes(self) -> list[str]:
         """What was left out, as sentences."""
         said = []
@@ -81,12 +94,23 @@ class Reading:
         return said
 
 
+class _Kept(NamedTuple):
+    """A whole file's records, and what was wrong with it, as of one size and time of change."""
+
+    size: int
+    changed_ns: int
+    records: list[Record]
+    faults: Reading
+
+
 class LogFolder:
     """The log files below a directory."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._ends: dict[tuple[str, int, int], float | None] = {}
+        self._kept: dict[Path, _Kept] = {}
+        self._lock = threading.Lock()
 
     def __str__(self) -> str:
         return str(self._root)
@@ -112,12 +136,41 @@ class LogFolder:
         """The records of `since` ≤ time < `until`, file by file; what goes wrong is noted in `reading`."""
         try:
             for path in self.files():
+                kept = self._keep(path, reading)
+                if kept is not None:
+                    yield from (record for record in kept if since <= record.time < until)
+                    continue
                 with closing(_records(path, self.source(path), since, until, reading)) as records:
-                    for record in records:
-                        if since <= record.time < until:
-                            yield record
+                    yield from (record for record in records if since <= record.time < until)
         except OutOfTime:
             return
+
+    def _keep(self, path: Path, reading: Reading) -> list[Record] | None:
+        """All records of a file from memory, read into it if need be; None if it is too large for that."""
+        with self._lock:
+            try:
+                info = path.stat()
+            except OSError:
+                return None
+            kept = self._kept.get(path)
+            if kept is None or (kept.size, kept.changed_ns) != (info.st_size, info.st_mtime_ns):
+                self._kept.pop(path, None)
+                too_large = info.st_size > KEPT_FILE_BYTES or info.st_size + self._kept_bytes() > KEPT_BYTES
+                if path.suffix == ".gz" or too_large:
+                    return None
+                faults = Reading(reading.deadline)
+                try:
+                    records = list(_records(path, self.source(path), -math.inf, math.inf, faults))
+                except OutOfTime:
+                    reading.late = True
+                    raise
+                kept = _Kept(info.st_size, info.st_mtime_ns, records, faults)
+                self._kept[path] = kept
+            reading.add(kept.faults)
+            return kept.records
+
+    def _kept_bytes(self) -> int:
+        return sum(kept.size for kept in self._kept.values())
 
     def source(self, path: Path) -> str:
         """The service that a file's name tells: `lulu-gateway` for `lulu-gateway-2026-02-17.log.1.gz`."""

@@ -34,7 +34,7 @@ UNKNOWN = 0.9
 """Weight of a question's word that no document holds, against the rarest word that one holds."""
 FEW = 0.3
 """So many matching words halve the score: one common word is weak evidence, three are good."""
-STEEPNESS = 1.4
+STEEPNESS = 1.5
 """Sets the scale: chosen so that questions about something else end at 0.3 or below."""
 REPEATS = 2
 """A word counts this often in a question at most."""
@@ -45,9 +45,9 @@ _IDENTIFIER = re.compile(r"\d{5,}|(?=(?:\D*\d){3})(?=.*[A-Za-z])\w{8,}")
 _STOP = frozenset(
     re.findall(
         r"\w+",
-        "a an the of to in on at is are was were be been being by for with and or it its this that these those"
-        " from as has have had than which into if then there their our we you i my your do does did so what"
-        " when where who how why s t ms",
+        "a an the of to in on at is are was were be been being by for with and or it its this that these"
+        " those from as has have had than which into if then there their our we you i my your do does did so"
+        " what when where who how why s t ms",
     )
 )
 _STEMMER = snowballstemmer.stemmer("english")

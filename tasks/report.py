@@ -65,6 +65,25 @@ def execution(row: record.Execution) -> dict[str, Any]:
     }
 
 
+def view(row: record.SkillExecution) -> dict[str, Any]:
+    """A finished execution as `aspora executions` lists it."""
+    return {
+        "execution_id": row.execution_id,
+        "timestamp": row.timestamp.isoformat(),
+        "domain": row.domain,
+        "skill": row.skill_name,
+        "role": row.skill_role,
+        "manager_skill": row.manager_skill,
+        "specialist_skill": row.specialist_skill,
+        "outcome": row.outcome,
+        "latency_seconds": row.latency_seconds,
+        "cost_dollars": row.cost_dollars,
+        "input": row.input_data,
+        "output": row.output_data,
+        "user_correction": row.user_correction,
+    }
+
+
 def approval(row: approvals.Approval) -> dict[str, Any]:
     """An approval as one JSON-like object; the proposal without its list of objects."""
     plans = [{k: v for k, v in plan.items() if k != "targets"} for plan in row.proposal.get("plans", [])]

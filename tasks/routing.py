@@ -8,7 +8,7 @@ from typing import Any
 
 from blocks import config
 from tasks.domain import Domain
-from tasks.rules import AUTO_FIX, MANAGER, Rule, Scope, bound_name, compile_rule
+from tasks.rules import AUTO_FIX, MANAGER, Rule, compile_rule, domain_scope
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Router:
 
     def __init__(self, settings: config.Domain, code: Domain) -> None:
         self._settings = settings
-        self._scope = scope(settings, code)
+        self._scope = domain_scope(code.name, settings, code)
         self._rules: list[tuple[Rule, config.Rule]] = [
             (compile_rule(rule.when, self._scope), rule) for rule in settings.routing
         ]
@@ -58,6 +58,10 @@ class Router:
         """True if the domain allows fixes and has at least one action."""
         return self._settings.auto_fix and bool(self._settings.actions)
 
+    def knows(self, skill: str) -> bool:
+        """Whether it is a specialist of the domain."""
+        return skill in self._scope.skills.values()
+
     def bound(self, skill: str) -> str:
         """A skill's name in rules."""
         names = {name: bound for bound, name in self._scope.skills.items()}
@@ -75,15 +79,3 @@ class Router:
             if rule.evaluate(bindings)
         }
         return list(reversed(routes.values()))
-
-
-def scope(settings: config.Domain, code: Domain) -> Scope:
-    """What a domain's rules may refer to, with its types."""
-    manager = settings.manager.name
-    names = {
-        bound_name(skill.name, code.name, manager): skill.name
-        for skill in settings.skills
-        if skill.role == "specialist"
-    }
-    outputs = {bound: code.skills[skill].output for bound, skill in names.items() if skill in code.skills}
-    return Scope(records={MANAGER: code.pattern, **outputs}, skills=names)

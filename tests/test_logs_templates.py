@@ -155,7 +155,7 @@ def test_steady_noise_never_outranks_a_new_error(rate, level, burst):
     assert noise.score < 0.1 < 0.85 < error.score
 
 
-@given(st.integers(0, 500), st.integers(0, 500), st.dictionaries(st.integers(1, 24), st.integers(0, 300)))
+@given(st.integers(0, 500), st.integers(0, 500), st.dictionaries(st.integers(2, 24), st.integers(0, 300)))
 def test_more_lines_never_score_lower_when_rising(count, more, hours):
     low, high = (judge("ERROR", "x", n, hours) for n in (count, count + more))
     if low.change in ("new", "surge"):

@@ -26,7 +26,7 @@ def approvals(
 
     database = Database(database_url())
     database.migrate()
-    database.write_now(lambda conn: rows.expire(conn))
+    database.write_now(rows.expire)
     statuses: tuple[rows.Status, ...] = () if every else ("waiting",)
     found = database.read_now(lambda conn: rows.find(conn, domain=domain, statuses=statuses))
     listed = [report.approval(each) for each in found]

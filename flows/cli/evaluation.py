@@ -17,7 +17,9 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="How many sample worlds (domains).")] = 50,
     first: Annotated[int, typer.Option(help="The first seed (domains).")] = 1000,
     model: Annotated[str, typer.Option(help="offline, or scripted: a scripted language model.")] = "offline",
-    held_out: Annotated[bool, typer.Option("--held-out", help="Only faults kept out while building.")] = False,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Only faults kept out while building.")
+    ] = False,
     corpus: Annotated[Path | None, typer.Option(help="Folder of runbooks (runbooks).")] = None,
     queries: Annotated[Path | None, typer.Option(help='JSON list of {"query", "gold"} (runbooks).')] = None,
     as_json: AsJson = False,
@@ -44,8 +46,8 @@ def evaluate(
 @app.command()
 def bench(as_json: AsJson = False) -> None:
     """Measure speed, as ratios within one run."""
-    from flows.cli.pictures import show_bench
     from flows.bench import measure
+    from flows.cli.pictures import show_bench
 
     result = measure()
     if as_json:

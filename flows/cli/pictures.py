@@ -116,3 +116,63 @@ def _foot(out: Console, report: dict[str, Any]) -> None:
     for approval in report["approvals"]:
         if approval["status"] == "waiting":
             out.print(f"  aspora approve {approval['id']} --as NAME")
+
+
+def show_executions(listed: list[dict[str, Any]]) -> None:
+    """Found executions, newest first."""
+    out = console()
+    if not listed:
+        out.print("No execution matches.")
+        return
+    table = Table()
+    for name in ("execution", "outcome"):
+        table.add_column(name, overflow="fold")
+    for name in ("latency", "cost"):
+        table.add_column(name, justify="right")
+    for row in listed:
+        table.add_row(
+            row["execution_id"],
+            row["outcome"] or "–",
+            f"{row['latency_seconds'] or 0:.2f} s",
+            f"${row['cost_dollars']:.4f}",
+        )
+    out.print(table)
+
+
+def show_routes(rows: list[dict[str, Any]]) -> None:
+    """What rules would do against what was done."""
+    out = console()
+    table = Table(title="Routing rules on recorded runs", title_justify="left")
+    for name in ("run", "pattern", "from", "was", "would be"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        was, would = ", ".join(row["was"]) or "none", ", ".join(row["would_be"]) or "none"
+        colour = "[yellow]" if was != would else "[dim]"
+        table.add_row(row["run_id"], escape(row["pattern"]), row["from"], was, f"{colour}{would}[/]")
+    changed = sum(row["was"] != row["would_be"] for row in rows)
+    out.print(table)
+    out.print(f"{changed} of {len(rows)} decisions would differ.")
+
+
+def show_metrics(name: str, result: dict[str, Any]) -> None:
+    """An evaluation: each metric as a share of the cases."""
+    out = console()
+    table = Table(title=f"{name}, {result['n']} cases", title_justify="left")
+    table.add_column("metric")
+    table.add_column("share", justify="right")
+    for metric, value in result["metrics"].items():
+        table.add_row(metric, "–" if value is None else f"{value:.3f}")
+    out.print(table)
+    for failure in result.get("failures", []):
+        out.print(f"  {failure}", markup=False)
+
+
+def show_bench(result: list[dict[str, Any]]) -> None:
+    """Measured ratios against their limits."""
+    out = console()
+    table = Table(title="Speed, within this run", title_justify="left")
+    for column in ("what", "ours", "reference", "ratio", "limit"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for row in result:
+        table.add_row(row["what"], row["ours"], row["reference"], row["ratio"], row["limit"])
+    out.print(table)

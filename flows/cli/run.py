@@ -5,17 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from flows.cli.app import AsJson, ConfigFile, Exit, app, leave, print_json, say, wait_for
 from flows.cli.errors import Usage
-
-if TYPE_CHECKING:
-    from tasks.platform import Platform
-
-INTERRUPTED = "interrupted"
 
 
 @app.command()
@@ -35,8 +30,8 @@ def run(
 ) -> None:
     """Run a domain once, with live progress, and report. Needs no server.
 
-    A proposed fix waits for a person: on a terminal you are asked, with --approve or --reject you are not, and
-    otherwise it waits for `aspora approve` (exit code 4).
+    A proposed fix waits for a person: on a terminal you are asked, with --approve or --reject you are not,
+    and otherwise it waits for `aspora approve` (exit code 4).
     """
     if approve and reject:
         raise Usage("--approve and --reject exclude each other")

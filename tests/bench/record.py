@@ -79,14 +79,15 @@ def bare(connection: sqlite3.Connection, rows: dict[str, list[tuple[Any, ...]]],
     connection.execute("COMMIT")
 
 
-def median_seconds(work: Callable[[int], None], count: int) -> float:
-    """Median time of one call, after five to warm up."""
-    times = []
-    for number in range(count + 5):
-        started = time.perf_counter()
-        work(number)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[5:])
+def medians(works: tuple[Callable[[int], None], ...], count: int) -> list[float]:
+    """Median seconds of each, taken in turns so that a busy machine slows all alike; five rounds warm up."""
+    times: list[list[float]] = [[] for _ in works]
+    for number in range(1, count + 6):
+        for work, taken in zip(works, times, strict=True):
+            started = time.perf_counter()
+            work(number)
+            taken.append(time.perf_counter() - started)
+    return [statistics.median(taken[5:]) for taken in times]
 
 
 def main() -> None:
@@ -98,12 +99,13 @@ def main() -> None:
         path, other = Path(folder) / "record.db", Path(folder) / "bare.db"
         database = Database(f"sqlite:///{path}")
         database.migrate()
-        ours = median_seconds(lambda number: recorded(database, number), count)
+        recorded(database, 0)
         Database(f"sqlite:///{other}").migrate()
         connection = sqlite3.connect(other, isolation_level=None)
         connection.execute("PRAGMA foreign_keys = ON")
         rows = rows_of(path, "run-0")
-        theirs = median_seconds(lambda number: bare(connection, rows, number), count)
+        works = (lambda number: recorded(database, number), lambda number: bare(connection, rows, number))
+        ours, theirs = medians(works, count)
     steps = TURNS * (1 + CALLS_PER_TURN)
     print(
         f"recording an execution of {steps} steps: {ours * 1000:.1f} ms, "

@@ -1,0 +1,147 @@
+"""Held-out faults: their worlds draw alike, their pages exist, their names stay hidden."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+
+from flows.ecm.sample import FAULTS, Fault, company, draw
+from flows.ecm.sample.held_out import HELD_OUT, RUNBOOKS
+from flows.ecm.sample.stages import STAGE
+from flows.ecm.sample.values import fill, of_stage
+from flows.ecm.sample.world import plan
+
+NOW = datetime(2026, 3, 11, 14, 5, 9, tzinfo=UTC)
+SAMPLE_RUNBOOKS = Path(__file__).parent.parent / "runbooks"
+ACTIONS = {"retry_orders", "reroute_orders", "requeue_orders", "release_holds", "clear_locks"}
+each_fault = pytest.mark.parametrize("fault", HELD_OUT, ids=lambda fault: fault.name)
+
+
+def seed_of(fault: Fault, wording: int) -> int:
+    """First seed that draws the fault alone with a wording."""
+    return next(
+        seed for seed in range(300) if [found.wording for found in plan(seed, NOW, (fault,))] == [wording]
+    )
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", re.sub(r"\{\w+\}", " ", text.lower()))
+
+
+def runs(text: str, length: int) -> set[tuple[str, ...]]:
+    found = words(text)
+    return {tuple(found[at : at + length]) for at in range(len(found) - length + 1)}
+
+
+def readable(home: Path) -> dict[str, str]:
+    files = [*(home / "logs").iterdir(), home / "warehouse.db", home / "sample/world.json"]
+    return {path.name: path.read_bytes().decode(errors="replace") for path in files}
+
+
+def test_they_are_other_kinds_than_the_known_ones() -> None:
+    assert len(HELD_OUT) >= 2
+    assert not {fault.name for fault in HELD_OUT} & {fault.name for fault in FAULTS}
+    known = {line.text for fault in FAULTS for wording in fault.wordings for line in wording}
+    assert not known & {line.text for fault in HELD_OUT for wording in fault.wordings for line in wording}
+
+
+@each_fault
+def test_a_seed_gives_the_same_world(fault: Fault, tmp_path: Path) -> None:
+    seed = seed_of(fault, 0)
+    one, two = (draw(seed, tmp_path / name, now=NOW, faults=HELD_OUT) for name in ("one", "two"))
+    assert one == two
+    first, second = (tmp_path / name / "logs" for name in ("one", "two"))
+    assert {path.name: path.read_bytes() for path in first.iterdir()} == {
+        path.name: path.read_bytes() for path in second.iterdir()
+    }
+
+
+def test_seeds_draw_every_one_of_them() -> None:
+    plans = [plan(seed, NOW, HELD_OUT) for seed in range(60)]
+    drawn = {(found.fault.name, found.wording) for found_in in plans for found in found_in}
+    assert drawn == {(fault.name, index) for fault in HELD_OUT for index in range(len(fault.wordings))}
+    assert {len(found) for found in plans} == {0, 1, 2}
+
+
+@each_fault
+def test_the_truth_names_pages_and_actions_that_exist(fault: Fault, tmp_path: Path) -> None:
+    world = draw(seed_of(fault, 1), tmp_path, now=NOW, faults=(fault,))
+    truth = json.loads((tmp_path / "sample/truth/ecm.json").read_text())
+    assert truth == list(world.faults)
+    assert [found["fault"] for found in truth] == [fault.name]
+    assert truth[0]["runbooks"]
+    assert all((RUNBOOKS / page).is_file() for page in truth[0]["runbooks"])
+    assert truth[0]["action"] is None or truth[0]["action"] in ACTIONS
+
+
+@each_fault
+def test_nothing_that_skills_read_names_the_fault(fault: Fault, tmp_path: Path) -> None:
+    pages = {path.name: path.read_text(encoding="utf-8") for path in RUNBOOKS.iterdir()}
+    for wording in range(len(fault.wordings)):
+        draw(seed_of(fault, wording), tmp_path, now=NOW, faults=(fault,))
+        assert not [name for name, text in (readable(tmp_path) | pages).items() if fault.name in text]
+
+
+def test_pages_quote_no_log_line_and_no_action() -> None:
+    pages = {path.name: path.read_text(encoding="utf-8") for path in RUNBOOKS.glob("*.md")}
+    lines = [line.text for fault in HELD_OUT for wording in fault.wordings for line in wording]
+    quoted = {run for line in lines for run in runs(line, 4)}
+    assert not [(name, runs(text, 4) & quoted) for name, text in pages.items() if runs(text, 4) & quoted]
+    assert not [name for name, text in pages.items() for action in ACTIONS if action in text]
+
+
+def test_some_pages_fit_no_fault_and_none_hides_another() -> None:
+    names = {path.name for path in RUNBOOKS.glob("*.md")}
+    assert names - {page for fault in HELD_OUT for page in fault.runbooks}
+    assert not names & {path.name for path in SAMPLE_RUNBOOKS.glob("*.md")}
+
+
+@each_fault
+def test_every_wording_can_be_printed_in_every_stage(fault: Fault) -> None:
+    assert len(fault.wordings) >= 3
+    moments = {"order": "ORD-1", "time": "09:30", "day": "2026-03-11", "next_day": "2026-03-13"}
+    for stage in fault.stages:
+        for wording in fault.wordings:
+            assert wording[0].when == "attempt"
+            printed = [
+                fill(line.text, Random(1), of_stage(STAGE[stage], "3.1.0") | moments) for line in wording
+            ]
+            assert len(set(printed)) == len(wording)
+            assert all("ORD-1" in text for text, line in zip(printed, wording, strict=True)
+                       if line.when == "attempt")  # fmt: skip
+
+
+@each_fault
+def test_the_wordings_reach_the_logs(fault: Fault, tmp_path: Path) -> None:
+    for index, wording in enumerate(fault.wordings):
+        world = draw(seed_of(fault, index), tmp_path, now=NOW, faults=(fault,))
+        stage = STAGE[world.faults[0]["stage"]]
+        for line in wording:
+            file = next((tmp_path / "logs").glob(f"{line.service or stage.service}.*"))
+            longest = max(re.split(r"\{\w+\}", line.text.replace("{stage}", stage.name)), key=len)
+            text = file.read_text(encoding="utf-8")
+            assert json.dumps(longest)[1:-1] in text or longest in text
+
+
+@each_fault
+async def test_only_the_action_of_the_truth_frees_an_order(fault: Fault, tmp_path: Path) -> None:
+    stage = draw(seed_of(fault, 0), tmp_path, now=NOW, faults=(fault,)).faults[0]["stage"]
+    verbs = {"retry_orders": "retry", "reroute_orders": "reroute", "requeue_orders": "requeue"}
+    due = (NOW - timedelta(hours=STAGE[stage].sla)).strftime("%Y-%m-%d %H:%M:%S")
+    sql = "SELECT order_id FROM orders WHERE status = 'open' AND stuck_at = ? AND stage_entered_at < ?"
+    with closing(sqlite3.connect(tmp_path / "warehouse.db")) as connection:
+        order = connection.execute(sql, (stage, due)).fetchone()[0]
+    ordered = sorted(verbs, key=lambda action: action == fault.action)
+    async with httpx.AsyncClient(mounts={"sample://": company(tmp_path, clock=lambda: NOW)}) as http:
+        for action in ordered:
+            url, headers = f"sample://orders/{order}/{verbs[action]}", {"Idempotency-Key": action}
+            answer = await http.post(url, headers=headers)
+            assert (answer.status_code == 200) == (action == fault.action)
