@@ -11,11 +11,11 @@ CAUSE_CHARS = 600
 FIX_CHARS = 1200
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_TITLE_KEY = re.compile(r"""^title[ \t]*:[ \t]*["']?(.*?)["']?[ \t]*$""", re.MULTILINE | re.IGNORECASE)
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*")
+_TITLE_KEY = re.compile(r"^title[ \t]*:(.*)$", re.MULTILINE | re.IGNORECASE)
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
-_MARKUP = re.compile(r"<!--.{0,2000}?-->|</?[A-Za-z][^<>\n]{0,200}>|\{\{[<%].{0,300}?[%>]\}\}", re.DOTALL)
+_MARKUP = re.compile(r"<!--.{0,500}?-->|</?[A-Za-z][^<>\n]{0,200}>|\{\{[<%].{0,300}?[%>]\}\}", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _BLANK = re.compile(r"\n\s*\n")
 _CAUSE = re.compile(
@@ -102,7 +102,7 @@ def parse(name: str, text: str) -> Page:
     sections = _sections(body)
     named = _TITLE_KEY.search(front[1]) if front else None
     headings = [section.heading for section in sections if section.heading]
-    title = (named[1] if named else "") or (headings[0] if headings else "") or words_of(name)
+    title = (named[1].strip(" \t\"'") if named else "") or (headings[0] if headings else "") or words_of(name)
     return Page(name=name, title=title.strip(), text=body.strip(), sections=tuple(sections))
 
 
@@ -140,12 +140,19 @@ def _sections(body: str) -> list[Section]:
 def _heading(line: str, before: list[str]) -> tuple[str, int] | None:
     """A heading's text and level, if this line makes one: `## …`, or an underline of the one before."""
     if hashes := _HEADING.fullmatch(line):
-        return _plain([hashes[2]]), len(hashes[1])
+        return _plain([_unclosed(hashes[2])]), len(hashes[1])
     above = before[-1].strip() if before else ""
     paragraph = len(before) > 1 and before[-2].strip()
     if above and not paragraph and above[0] not in "-*#>|" and (under := _UNDERLINE.fullmatch(line)):
         return _plain([above]), 1 if under[1][0] == "=" else 2
     return None
+
+
+def _unclosed(heading: str) -> str:
+    """A heading's text without the hashes that may close it."""
+    text = heading.strip()
+    bare = text.rstrip("#")
+    return bare.rstrip() if bare != text and bare[-1:].isspace() else text
 
 
 def _fenced(line: str, fence: str) -> str:

@@ -155,7 +155,8 @@ CONCEPTS: dict[str, str] = {
     ),
     "permission": "permission, forbidden, 403, rbac, access denied, not allowed, role, privilege",
     "rate limit": (
-        "rate limit, rate limiting, throttled, 429, too many requests, retry after, backoff, back off, requests "
+        "rate limit, rate limiting, throttled, 429, too many requests, retry after, backoff, "
+        "back off, requests "
         "per second, qps, too many calls, calls a second, request budget"
     ),
     # observing

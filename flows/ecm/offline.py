@@ -6,11 +6,21 @@ is in the tools and in `analysis.py`; here it is only asked for and put into wor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from flows.ecm.models import Confidence, DiagnosisDraft, FixDraft, PatternDraft, ResolutionDraft, TriageDraft
+from flows.ecm import analysis
+from flows.ecm.models import DiagnosisDraft, FixDraft, PatternDraft, ResolutionDraft, TriageDraft
+from flows.ecm.signals import CHANGE_LEAD, Signal, onset_of
 from tasks.domain import Answer, Ask, Known, ToolCall
+
+WINDOW = 24.0
+"""Hours that the logs are looked at, beyond the stage's SLA."""
+MAX_WINDOW = 21 * 24.0
+BASELINE = 96
+"""Hours before the window that it is compared with, as far as the logs reach."""
+AFTER = timedelta(minutes=30)
 
 
 def triage(known: Known) -> Ask | Answer:
@@ -32,9 +42,48 @@ def triage(known: Known) -> Ask | Answer:
 
 def diagnose(known: Known) -> Ask | Answer:
     """Looks at logs and past incidents, then at runbooks for what stands out, and concludes."""
-    return Answer(
-        DiagnosisDraft(root_cause=None, evidence=[], recommended_fix=None, fix_action=None, runbook=None, confidence=Confidence.low, ruled_out=[])
-    )
+    stage = str(known.context["stuck_at"])
+    if not known.results:
+        return Ask(_first_look(known.context), f"What is unusual around {stage}, and has it happened before?")
+    if not known.of("search_runbooks") and not _asked(known, "search_runbooks"):
+        found = analysis.signals_of(known)
+        return Ask(_second_look(known, found), _seen(stage, found))
+    conclusion = analysis.conclude(known)
+    return Answer(conclusion, _reason(conclusion))
+
+
+def _first_look(context: Mapping[str, Any]) -> list[ToolCall]:
+    stage = str(context["stuck_at"])
+    window = _window(context)
+    return [
+        ToolCall("query_application_logs", {"service": stage, **window, "limit": 20}),
+        ToolCall("query_application_logs", {**window, "limit": 20}),
+        ToolCall("get_similar_incidents", {"query": f"orders stuck in {stage}", "stage": stage, "limit": 5}),
+    ]
+
+
+def _window(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Logs from well before the first orders of a fresh fault went beyond the SLA, against the time before."""
+    hours = min(MAX_WINDOW, float(context.get("sla_hours") or 0) + WINDOW)
+    window: dict[str, Any] = {"since": f"{hours:.0f}h", "baseline_hours": BASELINE}
+    if context.get("as_of"):
+        window["until"] = str(context["as_of"])
+    return window
+
+
+def _second_look(known: Known, found: Sequence[Signal]) -> list[ToolCall]:
+    stage = str(known.context["stuck_at"])
+    calls = [ToolCall("search_runbooks", {"query": query, "limit": 5}) for query in analysis.queries(stage, found)]
+    told = analysis.symptoms(stage, found)
+    if told:
+        calls.append(ToolCall("get_similar_incidents", {"query": told, "stage": stage, "limit": 5}))
+    onset = onset_of(found)
+    if onset:
+        around = {"since": (onset - CHANGE_LEAD).isoformat(), "until": (onset + AFTER).isoformat()}
+        calls.append(
+            ToolCall("query_application_logs", {"service": stage, **around, "baseline_hours": 6, "limit": 40})
+        )
+    return calls
 
 
 def resolve(known: Known) -> Ask | Answer:
@@ -55,6 +104,23 @@ def resolve(known: Known) -> Ask | Answer:
         ResolutionDraft(fixes=[fix], summary=f"Apply {name} to the {stuck} orders stuck at {stage}."),
         f"{stuck} orders are still stuck at {stage}; {name} is allowed.",
     )
+
+
+def _asked(known: Known, tool: str) -> bool:
+    return any(result.name == tool for result in known.results)
+
+
+def _seen(stage: str, found: Sequence[Signal]) -> str:
+    tied = [signal for signal in found if signal.weight > 0]
+    if not tied:
+        return f"Nothing unusual is logged about {stage}. Is there a runbook for the symptom alone?"
+    return f"Unusual about {stage}: {tied[0].template} ({tied[0].count} lines). What do the runbooks say?"
+
+
+def _reason(conclusion: DiagnosisDraft) -> str:
+    dropped = len(conclusion.ruled_out)
+    found = "One cause stands out" if conclusion.root_cause else "No cause stands out"
+    return f"{found}; {dropped} other explanations were ruled out."
 
 
 def _headline(stage: Mapping[str, Any]) -> str:

@@ -48,8 +48,8 @@ ADDRESS = Fault(
     stages=("lulu", "meridian", "zento", "kaveri", "tambo"),
     wordings=(_HTML, _GO, _SOAP),
     cause_keywords=(
-        "allowlist", "allow-list", "allow list", "whitelist", "egress", "our address", "source address",
-        "outbound address", "ip address", "source ip", "outgoing address", "unregistered", "origin",
+        "allowlist", "allow-list", "allow list", "whitelist", " egress", "our address", "source address",
+        "outbound address", "public address", "ip address", "source ip", "outgoing address", "unregistered",
     ),
     runbooks=("partner-does-not-recognise-our-address.md",),
     action="reroute_orders",

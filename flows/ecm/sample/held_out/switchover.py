@@ -70,8 +70,8 @@ SWITCHOVER = Fault(
     stages=("lulu", "meridian", "zento", "kaveri", "tambo", "bank_transfer", "kyc", "compliance_review"),
     wordings=(_LOG, _PAIRS, _GO),
     cause_keywords=(
-        "failover", "fail-over", "switchover", "switch-over", "leader", "election", "promot", "lost message",
-        "messages lost", "lost by the broker", "messages gone", "replica", "mirror", "snapshot", "data loss",
+        "failover", "fail-over", "switchover", "switch-over", "leader", " election", "promoted", "lost message",
+        "messages lost", "messages were lost", "messages gone", "replica", "mirror", "snapshot", "data loss",
     ),
     runbooks=("messages-gone-after-a-broker-switchover.md",),
     action="requeue_orders",

@@ -55,8 +55,8 @@ TIME = Fault(
     stages=("lulu", "meridian", "zento", "kaveri", "tambo", "card_funding", "kyc"),
     wordings=(_JAVA, _GO, _PYTHON),
     cause_keywords=(
-        "clock", "time sync", "synchronis", "synchroniz", "ntp", "chrony", "skew", "drift", "system time",
-        "host time", "wrong time", "timestamp",
+        "clock", "time sync", "synchronis", "synchroniz", " ntp", "chrony", "skew", "drift", "system time",
+        "host time", "wrong time", "disagree on the time", "timestamp",
     ),
     runbooks=("gateway-hosts-disagree-on-the-time.md",),
     action=None,

@@ -1,0 +1,183 @@
+"""What logs say about one stage: unusual message templates, and how each is tied to the stage's orders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.domain import ToolResult
+
+LEAST = 0.25
+"""A template that scores less is not unusual."""
+HARM = 0.3
+"""A signal of at least this weight may hold orders up."""
+CHANGE_LEAD = timedelta(hours=3)
+"""A change this long before the trouble may have brought it about."""
+
+_BAD_LEVELS = ("ERROR", "FATAL")
+_WORD = re.compile(r"[^\W_]+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NOISE = re.compile(r"<[^>\s]*>|https?://\S+|\b[\w-]+(?:\.[\w-]+){2,}\b|\b[0-9a-f]{8,}\b")
+_CHANGE = re.compile(
+    r"(?i)\b(?:deploy\w*|releas(?:e|ed|ing)\b|roll(?:ed|ing)?[ -]?(?:out|back)|upgrad\w+|migrat\w+|rotat\w+"
+    r"|import(?:ed|ing)\b|activat\w+|config\w* (?:change\w*|update\w*|reload\w*)|(?:rule|list|flag|policy|schema|threshold)\w*"
+    r" \w* ?(?:change\w*|update\w*|load\w*|enabled|set))"
+)
+_GENERIC = frozenset({"service", "svc", "api", "gateway", "worker", "server", "app", "the", "connector", "core"})
+
+Tie = Literal["own", "mention", "orders", "none"]
+
+
+class Signal(BaseModel):
+    """An unusual template.
+
+    Attributes:
+        call: number of the tool call that showed it.
+        score: how anomalous, as the log tool rates it, 0 to 1.
+        tie: what ties it to the stage: the stage's own service, a mention, stuck orders it names, or nothing.
+        weight: score times how surely it is about the stage's orders, 0 to 1.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    call: int
+    template: str
+    level: str
+    services: tuple[str, ...]
+    count: int
+    baseline_count: int
+    score: float
+    change: str
+    first_seen: datetime
+    last_seen: datetime
+    orders: int
+    samples: tuple[str, ...]
+    tie: Tie
+    weight: float
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is an error."""
+        return self.level in _BAD_LEVELS
+
+
+def stage_words(stage: str) -> frozenset[str]:
+    """The words of a stage's or service's name that tell it from others."""
+    found = frozenset(words(stage))
+    return (found - _GENERIC) or found
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, compound names split."""
+    return [word.lower() for word in _WORD.findall(_HUMP.sub(" ", text))]
+
+
+def search_text(text: str, without: Iterable[str] = ()) -> str:
+    """A template as a search query: without placeholders, addresses, ids, and the given words."""
+    left_out = frozenset(without)
+    plain = _NOISE.sub(" ", text)
+    kept = [word for word in re.findall(r"[^\s\"'()\[\]{},;=]+", plain) if not set(words(word)) <= left_out]
+    return " ".join(word for word in kept if _WORD.search(word))[:300]
+
+
+def is_change(text: str) -> bool:
+    """Whether a message tells of a deploy or another change."""
+    return _CHANGE.search(text) is not None
+
+
+def signals(stage: str, orders: Sequence[str], reports: Iterable[ToolResult]) -> list[Signal]:
+    """The unusual templates of all log reports, each once, the weightiest first."""
+    found: dict[tuple[str, str], Signal] = {}
+    for report in reports:
+        for item in report.content.get("templates", []):
+            if item["score"] < LEAST:
+                continue
+            signal = _signal(stage, orders, report.number, item)
+            key = (signal.level, signal.template)
+            if key not in found or signal.weight > found[key].weight:
+                found[key] = signal
+    return sorted(found.values(), key=lambda one: (-one.weight, -one.score, -one.count, one.template))
+
+
+def changes(stage: str, reports: Iterable[ToolResult], onset: datetime) -> list[tuple[int, str]]:
+    """Deploys and other changes of the stage shortly before the onset: call number and log line."""
+    wanted = stage_words(stage)
+    found: dict[str, int] = {}
+    for report in reports:
+        for item in report.content.get("templates", []):
+            for line in item.get("samples", []):
+                when = _line_time(line)
+                near = when is not None and onset - CHANGE_LEAD <= when <= onset + timedelta(minutes=5)
+                if near and is_change(line) and wanted <= set(words(line)):
+                    found.setdefault(line, report.number)
+    return [(call, line) for line, call in found.items()]
+
+
+def onset_of(found: Sequence[Signal]) -> datetime | None:
+    """When the trouble began, by the strongest signals that are new; None if none is."""
+    begun = [signal.first_seen for signal in found[:5] if signal.weight >= HARM and signal.change == "new"]
+    return min(begun) if begun else None
+
+
+def _signal(stage: str, orders: Sequence[str], call: int, item: Mapping[str, Any]) -> Signal:
+    tie = _tie(stage, orders, item)
+    text = str(item["template"])
+    count, ids = int(item["count"]), int(item.get("mentions_ids") or 0)
+    return Signal(
+        call=call,
+        template=text,
+        level=str(item["level"]),
+        services=tuple(item["services"]),
+        count=count,
+        baseline_count=int(item["baseline_count"]),
+        score=float(item["score"]),
+        change=str(item.get("change") or ("new" if not item["baseline_count"] else "surge")),
+        first_seen=item["first_seen"],
+        last_seen=item["last_seen"],
+        orders=ids,
+        samples=tuple(item.get("samples", [])),
+        tie=tie,
+        weight=round(float(item["score"]) * _affinity(tie, str(item["level"]), ids, count), 3),
+    )
+
+
+def _tie(stage: str, orders: Sequence[str], item: Mapping[str, Any]) -> Tie:
+    """The stage's own service must be the first: a template of many services is about none of them."""
+    wanted = stage_words(stage)
+    joined = "".join(words(stage))
+    text = " ".join([str(item["template"]), *map(str, item.get("samples", []))])
+    services = [str(name) for name in item["services"]]
+    if services and any(_same(wanted, joined, name) for name in services[: 1 if len(services) < 3 else 0]):
+        return "own"
+    if any(order and order in text for order in orders):
+        return "orders"
+    messages = [line.split(": ", 1)[-1] for line in [str(item["template"]), *map(str, item.get("samples", []))]]
+    if any(wanted <= set(words(message)) for message in messages):
+        return "mention"
+    return "none"
+
+
+def _same(wanted: frozenset[str], joined: str, service: str) -> bool:
+    parts = words(service)
+    return wanted <= set(parts) or (len(joined) > 3 and joined in "".join(parts))
+
+
+def _affinity(tie: Tie, level: str, ids: int, count: int) -> float:
+    if tie == "none":
+        return 0.0
+    sure = {"own": 1.0, "orders": 0.9, "mention": 0.7}[tie]
+    names_orders = ids >= max(2, 0.05 * count)
+    if names_orders:
+        return sure
+    return sure * (0.6 if level in _BAD_LEVELS else 0.25)
+
+
+def _line_time(line: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(line.split(" ", 1)[0])
+    except ValueError:
+        return None
