@@ -8,18 +8,27 @@ import importlib
 import os
 import shlex
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from blocks.config import Config, McpServer
 from blocks.home import config_path, home
 
 if TYPE_CHECKING:
+    import httpx2
     from mcp import Client
     from mcp.types import CallToolResult, Tool
 
 CONNECT_SECONDS = 20.0
+CLOSE_SECONDS = 8.0
+"""A stdio server that does not end is killed within this time."""
+MAX_TOOLS = 1000
+CONNECTION_CLOSED = -32000
+"""JSON-RPC's code for a connection that ended before the answer."""
+T = TypeVar("T")
 _PASSED_ON = ("PATH", "HOME", "ASPORA_DATABASE_URL", "ASPORA_WAREHOUSE_URL", "SSL_CERT_FILE")
 
 
@@ -27,8 +36,51 @@ class McpUnavailable(Exception):
     """A server could not be reached, or did not answer in time. The message is for people."""
 
 
+class _Session:
+    """One life of a connection, in a task of its own, since MCP wants to be entered and left in one."""
+
+    def __init__(self, opened: AbstractAsyncContextManager[Client]) -> None:
+        self.client: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self.users = 0
+        self._retired = False
+        self._closing = asyncio.Event()
+        self.task = asyncio.create_task(self._live(opened))
+
+    async def _live(self, opened: AbstractAsyncContextManager[Client]) -> None:
+        try:
+            async with opened as client:
+                self.client.set_result(client)
+                await self._closing.wait()
+        except Exception as error:
+            if not self.client.done():
+                self.client.set_exception(error)
+                self.client.exception()
+
+    def retire(self) -> None:
+        """Ends it as soon as nobody waits for an answer any more; at once if it never got connected."""
+        self._retired = True
+        if not self.client.done():
+            self.task.cancel()
+        self.left()
+
+    def left(self) -> None:
+        """Looks whether a retired session can end."""
+        if self._retired and not self.users:
+            self._closing.set()
+
+    async def end(self) -> None:
+        """Ends it now."""
+        self._closing.set()
+        if not self.client.done():
+            self.task.cancel()
+        done, _ = await asyncio.wait([self.task], timeout=CLOSE_SECONDS)
+        if not done:
+            self.task.cancel()
+            await asyncio.wait([self.task], timeout=CLOSE_SECONDS)
+
+
 class Connection:
-    """One server's connection. It lives in a task of its own, since MCP wants to be entered and left in one.
+    """One server's connection: made on first use, and made anew after a failure.
 
     Args:
         name: the server's name in the config.
@@ -42,10 +94,10 @@ class Connection:
         self._server = server
         self._config = config
         self._base = base
-        self._client: asyncio.Future[Client] | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._closing = asyncio.Event()
-        self._lock = asyncio.Lock()
+        self._session: _Session | None = None
+        self._sessions: set[_Session] = set()
+        self._denied = 0
+        """HTTP status with which the server refused the token."""
 
     async def tools(self) -> list[Tool]:
         """The server's tools.
@@ -53,70 +105,79 @@ class Connection:
         Raises:
             McpUnavailable: it can't be reached.
         """
-        client = await self._connected()
-        try:
-            async with asyncio.timeout(self._seconds):
-                return (await client.list_tools()).tools
-        except Exception as error:
-            raise await self._failed("list its tools", error) from error
+        return await self._ask("list its tools", _tools)
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
         """Calls a tool. What the tool itself refuses is a result with `is_error`, not an exception.
 
         Raises:
-            McpUnavailable: the server died or did not answer in time.
+            McpUnavailable: the server died twice, did not answer in time, or refused the request.
         """
-        client = await self._connected()
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await client.call_tool(tool, arguments)
-        except Exception as error:
-            raise await self._failed(f"answer {tool}", error) from error
+        return await self._ask(f"answer {tool}", lambda client: client.call_tool(tool, arguments))
 
     async def close(self) -> None:
         """Ends the connection, and the child process of a stdio server."""
-        self._closing.set()
-        if self._task:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._task), 5)
-            self._task.cancel()
-        self._task = self._client = None
+        self._session = None
+        await asyncio.gather(*(session.end() for session in self._sessions))
 
-    @property
-    def _seconds(self) -> float:
-        return self._server.timeout.total_seconds()
+    async def _ask(self, deed: str, question: Callable[[Client], Awaitable[T]], again: bool = True) -> T:
+        """The answer to a question. A session that fails is replaced once its last user is gone."""
+        from mcp import MCPError
 
-    async def _connected(self) -> Client:
-        async with self._lock:
-            if self._client is None:
-                self._closing = asyncio.Event()
-                self._client = asyncio.get_running_loop().create_future()
-                self._task = asyncio.create_task(self._live(self._client, self._closing))
-            client = self._client
+        session = self._current()
+        session.users += 1
         try:
-            return await asyncio.wait_for(asyncio.shield(client), CONNECT_SECONDS)
+            client = await self._connected(session)
+            async with asyncio.timeout(self._server.timeout.total_seconds()):
+                return await question(client)
+        except McpUnavailable:
+            raise
         except Exception as error:
-            raise await self._failed("accept a connection", error) from error
+            told = self._failed(deed, error, self._server.timeout.total_seconds())
+            if isinstance(error, MCPError) and error.error.code != CONNECTION_CLOSED:
+                raise told from error
+            self._drop(session)
+            if isinstance(error, TimeoutError) or not again:
+                raise told from error
+        finally:
+            session.users -= 1
+            session.left()
+        return await self._ask(deed, question, again=False)
 
-    async def _live(self, client: asyncio.Future[Client], closing: asyncio.Event) -> None:
+    def _current(self) -> _Session:
+        if self._session is None or self._session.task.done():
+            self._denied = 0
+            self._session = _Session(self._open())
+            self._sessions.add(self._session)
+            self._session.task.add_done_callback(partial(_forget, self._sessions, self._session))
+        return self._session
+
+    async def _connected(self, session: _Session) -> Client:
         try:
-            async with self._open() as opened:
-                client.set_result(opened)
-                await closing.wait()
+            return await asyncio.wait_for(asyncio.shield(session.client), CONNECT_SECONDS)
         except Exception as error:
-            if not client.done():
-                client.set_exception(error)
-                client.exception()
+            self._drop(session)
+            raise self._failed("accept a connection", error, CONNECT_SECONDS) from error
 
-    async def _failed(self, deed: str, error: BaseException) -> McpUnavailable:
-        await self.close()
+    def _drop(self, session: _Session) -> None:
+        if self._session is session:
+            self._session = None
+        session.retire()
+
+    def _failed(self, deed: str, error: BaseException, seconds: float) -> McpUnavailable:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        what = f"no answer within {self._seconds:g} s" if isinstance(error, TimeoutError) else str(error)
-        return McpUnavailable(
-            f"MCP server {self.name} ({self._address}) did not {deed}: {what or type(error).__name__}; "
-            f"check mcp_servers.{self.name}"
-        )
+        what = f"no answer within {seconds:g} s" if isinstance(error, TimeoutError) else str(error)
+        remedy = f"check mcp_servers.{self.name}"
+        if self._denied:
+            what = f"it answered HTTP {self._denied} to the token"
+            remedy += f".token_env ({self._server.token_env or 'not set'})"
+        reason = what or type(error).__name__
+        return McpUnavailable(f"MCP server {self.name} ({self._address}) did not {deed}: {reason}; {remedy}")
+
+    async def _note(self, response: httpx2.Response) -> None:
+        if response.status_code in (401, 403):
+            self._denied = response.status_code
 
     @property
     def _address(self) -> str:
@@ -152,10 +213,28 @@ class Connection:
         token = os.environ.get(self._server.token_env or "", "")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=self._seconds) as http,
+            httpx2.AsyncClient(
+                headers=headers,
+                timeout=self._server.timeout.total_seconds(),
+                event_hooks={"response": [self._note]},
+            ) as http,
             Client(streamable_http_client(str(self._server.url), http_client=http)) as client,
         ):
             yield client
+
+
+async def _tools(client: Client) -> list[Tool]:
+    """All pages of the server's tools."""
+    page = await client.list_tools()
+    tools = list(page.tools)
+    while page.next_cursor and len(tools) < MAX_TOOLS:
+        page = await client.list_tools(cursor=page.next_cursor)
+        tools += page.tools
+    return tools
+
+
+def _forget(sessions: set[_Session], session: _Session, _: object) -> None:
+    sessions.discard(session)
 
 
 def build_server(server: McpServer, config: Config, base: Path) -> Any:

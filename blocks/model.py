@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,12 +13,23 @@ from blocks.units import MICRO
 if TYPE_CHECKING:
     import httpx2
     from anthropic import AsyncAnthropic
+    from anthropic.types import Message
 
 Provider = Literal["offline", "anthropic"]
 
-TIMEOUT_SECONDS = 120.0
+TIMEOUT_SECONDS = 60.0
+SECONDS_PER_TOKEN = 0.02
+"""An answer of many tokens may take that much longer each."""
 RETRIES = 3
-"""The SDK retries connection errors, 408, 409, 429 and 5xx, and honours Retry-After."""
+"""The SDK retries refused connections, 408, 409, 429 and 5xx, and honours Retry-After."""
+_REMEDY = {
+    401: "check ANTHROPIC_API_KEY",
+    403: "check what ANTHROPIC_API_KEY allows",
+    404: "check the model's id under models: and ANTHROPIC_BASE_URL",
+    413: "lower limits.tool_result_bytes of the skill",
+    429: "it is over its rate limit; try again later",
+    529: "it is overloaded; try again later",
+}
 
 
 class ModelError(Exception):
@@ -31,6 +42,13 @@ class ModelError(Exception):
     def __init__(self, message: str, billed: bool = False) -> None:
         self.billed = billed
         super().__init__(message)
+
+
+class AnswerLost(ModelError):
+    """The request was sent but its answer did not arrive. Asking again is right, and costs again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, billed=True)
 
 
 @dataclass(frozen=True)
@@ -106,10 +124,10 @@ def connect(transport: httpx2.AsyncBaseTransport | None = None) -> AsyncAnthropi
             base_url="http://offline.invalid",
             http_client=httpx2.AsyncClient(transport=transport),
             max_retries=0,
+            middleware=[_attempt],
         )
-    return anthropic.AsyncAnthropic(
-        api_key=os.environ.get("ANTHROPIC_API_KEY") or "none", max_retries=RETRIES, timeout=TIMEOUT_SECONDS
-    )
+    key = os.environ.get("ANTHROPIC_API_KEY") or (None if os.environ.get("ANTHROPIC_AUTH_TOKEN") else "none")
+    return anthropic.AsyncAnthropic(api_key=key, max_retries=RETRIES, middleware=[_attempt])
 
 
 async def take_turn(client: AsyncAnthropic, request: Request) -> Turn:
@@ -117,23 +135,54 @@ async def take_turn(client: AsyncAnthropic, request: Request) -> Turn:
 
     Raises:
         ModelError: the API could not be reached after the SDK's retries, or refused the request.
+        AnswerLost: the request was sent but no answer came.
     """
     import anthropic
 
     try:
-        answer = await client.messages.create(**_arguments(request))
+        return _turn(await client.messages.create(**_arguments(request)))
     except anthropic.APIStatusError as error:
+        remedy = _REMEDY.get(error.status_code)
         raise ModelError(
             f"the model API answered {error.status_code} for {request.model}: {_reason(error)}"
+            + (f"; {remedy}" if remedy else "")
         ) from error
-    except anthropic.APITimeoutError as error:
-        raise ModelError(f"the model API did not answer for {request.model} in time", True) from error
     except anthropic.APIConnectionError as error:
-        raise ModelError(f"the model API at {client.base_url} can't be reached: {error}") from error
-    except (anthropic.APIResponseValidationError, ValueError) as error:
-        message = f"the model API's answer for {request.model} is not a message: {error}"
-        raise ModelError(message, billed=True) from error
-    return _turn(answer)
+        raise ModelError(
+            f"the model API at {client.base_url} can't be reached: {error.__cause__ or error}; "
+            "check the network and ANTHROPIC_BASE_URL"
+        ) from error
+    except (anthropic.AnthropicError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ModelError(
+            f"what {client.base_url} answered for {request.model} is not a message of the Messages API: "
+            f"{str(error)[:200]}; check ANTHROPIC_BASE_URL",
+            billed=True,
+        ) from error
+
+
+async def _attempt(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+    """One attempt inside the SDK's retries, which must not repeat what may have been paid for."""
+    import anthropic
+    import httpx2
+
+    unsent = (
+        httpx2.ConnectError,
+        httpx2.ConnectTimeout,
+        httpx2.PoolTimeout,
+        httpx2.ProxyError,
+        httpx2.LocalProtocolError,
+        httpx2.UnsupportedProtocol,
+    )
+    try:
+        return await call_next(request)
+    except anthropic.APIConnectionError as error:
+        cause = error.__cause__
+        if isinstance(cause, ModelError):
+            raise cause from None
+        if not isinstance(cause, httpx2.TransportError) or isinstance(cause, unsent):
+            raise
+        what = "in time" if isinstance(cause, httpx2.TimeoutException) else f"in full: {cause}"
+        raise AnswerLost(f"the model API at {error.request.url.host} did not answer {what}") from cause
 
 
 def _arguments(request: Request) -> dict[str, Any]:
@@ -143,6 +192,7 @@ def _arguments(request: Request) -> dict[str, Any]:
         "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
         "messages": list(request.messages),
         "output_config": {"format": {"type": "json_schema", "schema": request.schema}},
+        "timeout": TIMEOUT_SECONDS + SECONDS_PER_TOKEN * request.max_tokens,
     }
     if request.tools:
         arguments["tools"] = list(request.tools)
@@ -156,21 +206,32 @@ def _reason(error: Any) -> str:
     return str((detail or {}).get("message") or error.message)[:500]
 
 
-def _turn(message: Any) -> Turn:
-    content = getattr(message, "content", None)
-    if not isinstance(content, list):
-        raise ModelError("the model API's answer is not a message; check ANTHROPIC_BASE_URL", billed=True)
+def _turn(message: Message) -> Turn:
     usage = message.usage
     return Turn(
-        content=[block.model_dump(mode="json", exclude_none=True) for block in content],
+        content=[_block(block) for block in message.content],
         stop_reason=message.stop_reason or "end_turn",
         usage=Usage(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
+            input_tokens=int(usage.input_tokens),
+            output_tokens=int(usage.output_tokens),
             cache_read_tokens=usage.cache_read_input_tokens or 0,
             cache_write_tokens=usage.cache_creation_input_tokens or 0,
         ),
     )
+
+
+def _block(block: Any) -> dict[str, Any]:
+    """A content block in the API's form.
+
+    Raises:
+        ValueError: it lacks what its type must have.
+    """
+    content: dict[str, Any] = block.model_dump(mode="json", exclude_none=True, warnings=False)
+    wanted = {"text": ("text",), "tool_use": ("id", "name", "input")}.get(content["type"], ())
+    missing = [name for name in wanted if name not in content]
+    if missing:
+        raise ValueError(f"a {content['type']} block has no {missing[0]}")
+    return content
 
 
 def price(model: str, usage: Usage) -> int:

@@ -1,4 +1,4 @@
-"""What every domain's flows share with Prefect: artifacts, the suspended approval, the report."""
+"""What every domain's flows share with Prefect: names, artifacts, the suspended approval, the report."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from typing import Any, Literal
 
 from prefect import get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
+from prefect.client.orchestration import get_client
 from prefect.deployments.flow_runs import arun_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import deployment, flow_run
+from pydantic import Field
 from sqlalchemy import Connection
 
+from flows import waking
 from tasks import approvals, decision, fix, record
 from tasks import report as reports
 from tasks import skill as skills
 from tasks.clock import utc
+from tasks.decision import LONGEST_COMMENT, LONGEST_NAME
 from tasks.page import escape, page
 from tasks.platform import Platform, opened
 from tasks.run import Run, RunFailed
@@ -27,8 +31,8 @@ class Verdict(RunInput):
     """The approval form of the Prefect UI."""
 
     decision: Literal["approve", "reject"]
-    name: str
-    comment: str = ""
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"\S")
+    comment: str = Field("", max_length=LONGEST_COMMENT)
 
 
 async def perform(execution_id: str) -> None:
@@ -51,24 +55,35 @@ async def decide_and_carry_out(execution_id: str) -> None:
     the waiting row is left for `aspora approve`.
     """
     async with opened() as platform:
+        await decision.expire(platform)
         asked = await _asked(platform, execution_id)
-        if asked and asked.status == "waiting" and deployment.id and not flow_run.parent_flow_run_id:
+        if asked is None:
+            return
+        if asked.status == "waiting" and deployment.id and not flow_run.parent_flow_run_id:
             asked = await _ask(platform, asked)
-        elif asked and asked.status == "waiting" and await _deployed():
+        elif asked.status == "waiting" and await _deployed():
             await _start_waiting(asked)
-        if asked and asked.status == "approved":
-            async with equipped(platform, asked.domain) as toolbox:
-                await fix.carry_out(platform, asked.id, toolbox)
+        if asked.status == "approved":
+            await _carry_out(platform, asked)
+        if asked.status != "waiting":
             await _leave_page(platform, execution_id)
 
 
+async def named(run: Run) -> None:
+    """Gives the flow run the name of the run that it works on."""
+    async with get_client() as client:
+        await client.update_flow_run(flow_run.id, name=run.run_id)
+
+
 async def report(run: Run) -> dict[str, Any]:
-    """The run's report.
+    """The run's report. Approvals that ran out, and runs that wait for a decided one, are tidied up besides.
 
     Raises:
         RunFailed: the run failed; what was done is recorded.
     """
     async with opened() as platform:
+        await decision.expire(platform)
+        await waking.wake(platform)
         result = await platform.database.read(lambda conn: reports.of_run(conn, run.run_id))
     if result["state"] == "failed":
         raise RunFailed(result["reason"])
@@ -90,41 +105,61 @@ async def _asked(platform: Platform, execution_id: str) -> approvals.Approval | 
 
 
 async def _ask(platform: Platform, asked: approvals.Approval) -> approvals.Approval:
-    """Suspends this flow run until a person has decided, and records the decision."""
-    await platform.database.write(lambda conn: approvals.attach(conn, asked.id, flow_run.id))
-    left = (asked.expires_at - utc()).total_seconds()
-    verdict = await asuspend_flow_run(
-        wait_for_input=Verdict.with_initial_data(description=_form(asked)),
-        timeout=max(1, int(left)),
-        key=asked.id,
-    )
+    """Suspends this flow run until a person has decided who may, and records the decision.
+
+    A resumed run starts from the top: verdicts given before come back under their key, and are judged again.
+    """
+    id, refused, number = asked.id, "", 0
+    await platform.database.write(lambda conn: approvals.attach(conn, id, flow_run.id))
+    while asked.status == "waiting":
+        number += 1
+        left = (asked.expires_at - utc()).total_seconds()
+        verdict = await asuspend_flow_run(
+            wait_for_input=Verdict.with_initial_data(description=_form(asked, refused)),
+            timeout=max(1, int(left)),
+            key=f"{id}-{number}",
+        )
+        refused = await _decide(platform, id, verdict)
+        asked = await platform.database.read(lambda conn: approvals.get(conn, id))
+    await platform.database.write(lambda conn: approvals.attach(conn, id, None))
+    return asked
+
+
+async def _decide(platform: Platform, approval_id: str, verdict: Verdict) -> str:
+    """Records a verdict; why it can't be taken, if so."""
+    approve = verdict.decision == "approve"
     try:
         await decision.decide(
-            platform,
-            asked.id,
-            verdict.decision == "approve",
-            by=verdict.name,
-            via="prefect",
-            comment=verdict.comment,
+            platform, approval_id, approve, by=verdict.name, via="prefect", comment=verdict.comment
         )
     except decision.NotAllowed as error:
         get_run_logger().warning("%s", error)
-    return await platform.database.read(lambda conn: approvals.get(conn, asked.id))
+        return str(error)
+    return ""
 
 
-def _form(asked: approvals.Approval) -> str:
+async def _carry_out(platform: Platform, asked: approvals.Approval) -> None:
+    async with equipped(platform, asked.domain) as toolbox:
+        try:
+            await fix.carry_out(platform, asked.id, toolbox)
+        except fix.NotApproved as error:
+            get_run_logger().info("%s", error)
+
+
+def _form(asked: approvals.Approval, refused: str) -> str:
     """What the approver reads above the form."""
     plans = "\n".join(f"- {escape(text)}" for text in asked.effect["text"])
-    found = asked.proposal.get("summary", "")
-    return (
-        f"**{asked.id}** asks for approval: {escape(asked.subject)}\n\n{escape(found)}\n\nEffect:\n\n{plans}"
-    )
+    parts = [
+        f"**Not accepted:** {escape(refused)}" if refused else "",
+        f"**{asked.id}** asks for approval: {escape(asked.subject)}",
+        escape(asked.proposal.get("summary", "")),
+        f"Effect:\n\n{plans}",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 async def _deployed() -> bool:
     """Whether this subflow's run came from a deployment."""
-    from prefect.client.orchestration import get_client
-
     if not flow_run.root_flow_run_id:
         return False
     async with get_client() as client:

@@ -13,16 +13,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from blocks.warehouse import MappingError, Reader, WarehouseError, bind, compile_condition, well_formed
+from blocks.warehouse import EPOCH, MappingError, Reader, WarehouseError, bind, compile_condition, well_formed
 from mcp_servers.orders import KINDS, NO_STAGE, OrdersTable
 
 KEY = "warehouse.tables.orders"
-SAMPLES = 5
-"""Order ids shown for each stage."""
 CLOCK_SKEW = timedelta(minutes=5)
 """How far in the future a timestamp may lie before it counts as wrong."""
+FRESH = timedelta(hours=1)
+"""An open order that is younger shows that the data is current."""
 
 _DAY = timedelta(days=1)
+_PROBE = 10_000
+_CROWDED = 0.05
 _ABSURD = 10**15
 """Amounts from here on, infinity and not-a-number included, are not money."""
 
@@ -37,12 +39,10 @@ class Health:
     malformed: int
     no_stage: int
     negative: int
+    """Of the stuck orders counted; so is `absurd`."""
     absurd: int
     newest: datetime | None
-    """The newest timestamp of an open order that is not in the future."""
-
-
-_COUNTS = ("open_orders", "no_time", "future", "malformed", "no_stage", "negative", "absurd")
+    """The newest timestamp of an open order within the last hour and not in the future."""
 
 
 class Backlog:
@@ -82,19 +82,25 @@ class Backlog:
         self._critical_only = critical_only
 
     def summary(self, cap: int) -> tuple[Health, list[sa.Row[Any]]]:
-        """Counts over all open orders, and a row a stage that has stuck ones, in one pass over the table.
+        """Counts over all open orders, and a row a stage that has stuck ones, the most critical first.
 
-        A stage's row has stage, stuck, critical, amount, onset, sample_1…; and without `left_at` before_1…:
-        how many of its stuck orders were beyond the SLA that many days ago already.
+        A stage's row has stage (empty for orders without one), stuck, critical, amount, negative, absurd,
+        onset, lowest, highest and lowest_critical (order ids); and without `left_at` before_1…: how many of
+        its stuck orders were beyond the SLA that many days ago already.
+
+        It is one pass over the table, or two where SQLite would sort very many open orders to group them.
         """
-        opened = self._opened()
-        health = self._health(opened).subquery("health")
-        stages = self._stages(self._ranked(opened)).subquery("stages")
-        statement = sa.select(health, stages).select_from(health.outerjoin(stages, sa.true()))
-        rows = self._reader.rows(statement.order_by(stages.c.critical.desc(), stages.c.stuck.desc()), cap)
-        facts = rows[0]._mapping
-        counts = {name: int(facts[name] or 0) for name in _COUNTS}
-        return Health(**counts, newest=facts["newest"]), [row for row in rows if row.stuck]
+        if self._crowded():
+            opened = self._opened()
+            facts = self._reader.rows(sa.select(*self._facts(opened)))
+            stuck = self._opened(*self._stuck())
+            rows = self._reader.rows(self._by_stage(stuck), cap)
+        else:
+            opened = self._opened()
+            grouped = self._by_stage(opened).add_columns(*self._facts(opened))
+            facts = self._reader.rows(grouped, cap)
+            rows = [row for row in facts if row.stage is not None]
+        return _health(facts, rows), sorted(rows, key=lambda row: (-row.critical, -row.stuck, row.stage))
 
     def history(self, cap: int) -> dict[str, list[int]]:
         """The stuck orders of each stage at this hour of the previous days, newest first; needs `left_at`."""
@@ -158,9 +164,7 @@ class Backlog:
         """Stuck orders by id, from after an id: order_id, stage, entered_at, amount, critical, priority."""
         statement = sa.select(*self._order_columns()).where(
             self._open,
-            *self._beyond(self._stage, self._entered),
-            well_formed(self._entered),
-            *self._wanted(self._stage, self._critical),
+            *self._stuck(),
             self._order_id.is_not(None),
         )
         if "priority" in self._bound.columns:
@@ -189,55 +193,67 @@ class Backlog:
         except WarehouseError as error:
             raise MappingError(f"{KEY}.{key}", str(error)) from None
 
-    def _opened(self) -> sa.CTE:
-        sound = sa.case((well_formed(self._entered), 1), else_=0).label("sound")
-        return sa.select(*self._order_columns(), sound).where(self._open).cte("opened")
+    def _crowded(self) -> bool:
+        """Whether the first orders suggest that so many are open that a second pass costs less than sorting.
 
-    def _health(self, opened: sa.CTE) -> sa.Select[Any]:
+        SQLite sorts to group; the others hash.
+        """
+        if not self._reader.sqlite:
+            return False
+        first = sa.select(sa.case((self._open, 1), else_=0).label("open")).select_from(self._bound.source)
+        probe = first.limit(_PROBE).subquery("first")
+        count, opened = self._reader.one(sa.select(sa.func.count(), sa.func.sum(probe.c.open)))
+        return bool(count) and opened > count * _CROWDED
+
+    def _opened(self, *only: sa.ColumnElement[bool]) -> sa.Subquery:
+        """Open orders; `stuck_stage` is null for those that are not stuck, and empty without a stage."""
+        stage = sa.func.coalesce(self._stage, "", type_=sa.String())
+        stuck_stage = stage if only else sa.case((sa.and_(*self._stuck()), stage))
+        columns = [*self._order_columns(), stuck_stage.label("stuck_stage")]
+        return sa.select(*columns).where(self._open, *only).subquery("opened")
+
+    def _stuck(self) -> list[sa.ColumnElement[bool]]:
+        return [
+            *self._beyond(self._stage, self._entered),
+            *self._wanted(self._stage, self._critical),
+            well_formed(self._entered),
+        ]
+
+    def _facts(self, opened: sa.Subquery) -> list[sa.Label[Any]]:
         entered: sa.ColumnElement[datetime] = opened.c.entered_at
-        limit = self._literal(self._as_of + CLOCK_SKEW, entered)
-        sound = opened.c.sound == 1
-        return sa.select(
+        late = self._literal(self._as_of + CLOCK_SKEW, entered)
+        recent = self._literal(self._as_of - FRESH, entered)
+        sound = well_formed(entered)
+        return [
             sa.func.count().label("open_orders"),
-            _count_if(entered.is_(None)).label("no_time"),
-            _count_if(sa.and_(sound, entered >= limit)).label("future"),
-            _count_if(sa.and_(entered.is_not(None), opened.c.sound == 0)).label("malformed"),
-            _count_if(opened.c.stage.is_(None)).label("no_stage"),
-            _count_if(opened.c.amount < 0).label("negative"),
-            _count_if(opened.c.amount >= _ABSURD).label("absurd"),
-            sa.func.max(sa.case((sa.and_(sound, entered < limit), entered))).label("newest"),
-        ).select_from(opened)
+            sa.func.count(entered).label("timed"),
+            _count_if(sound).label("sound"),
+            _count_if(sa.and_(entered >= late, sound)).label("future"),
+            sa.func.count(opened.c.stage).label("staged"),
+            sa.func.max(sa.case((sa.and_(entered > recent, entered < late, sound), entered))).label("newest"),
+        ]
 
-    def _ranked(self, opened: sa.CTE) -> sa.Subquery:
-        """The stuck ones of the open orders, in each stage numbered from the oldest."""
+    def _by_stage(self, opened: sa.Subquery) -> sa.Select[Any]:
+        """One row a stage; orders that are not stuck are a row without one, whose figures mean nothing."""
         columns = opened.c
-        rank = sa.func.row_number().over(
-            partition_by=columns.stage, order_by=[columns.entered_at, columns.order_id]
-        )
-        wanted = self._wanted(columns.stage, columns.critical == 1)
-        beyond = self._beyond(columns.stage, columns.entered_at)
-        stuck = sa.select(opened, rank.label("rank")).where(columns.sound == 1, *beyond, *wanted)
-        return stuck.subquery("stuck")
-
-    def _stages(self, stuck: sa.Subquery) -> sa.Select[Any]:
-        columns = stuck.c
-        samples = range(1, SAMPLES + 1)
+        sound = columns.entered_at >= self._literal(EPOCH, columns.entered_at)
         before = [] if "left_at" in self._bound.columns else range(1, self._table.trend.days + 2)
         return sa.select(
-            columns.stage,
+            columns.stuck_stage.label("stage"),
             sa.func.count().label("stuck"),
             sa.func.sum(columns.critical).label("critical"),
             sa.func.sum(_usable(columns.amount)).label("amount"),
-            sa.func.min(columns.entered_at).label("onset"),
-            *(
-                sa.func.max(sa.case((columns.rank == n, columns.order_id))).label(f"sample_{n}")
-                for n in samples
-            ),
+            _count_if(columns.amount < 0).label("negative"),
+            _count_if(columns.amount >= _ABSURD).label("absurd"),
+            sa.func.min(sa.case((sound, columns.entered_at))).label("onset"),
+            sa.func.min(columns.order_id).label("lowest"),
+            sa.func.max(columns.order_id).label("highest"),
+            sa.func.min(sa.case((columns.critical == 1, columns.order_id))).label("lowest_critical"),
             *(
                 _count_if(columns.entered_at < self._cutoff(k, columns.stage)).label(f"before_{k}")
                 for k in before
             ),
-        ).group_by(columns.stage)
+        ).group_by(columns.stuck_stage)
 
     def _order_columns(self) -> list[sa.Label[Any]]:
         return [
@@ -251,7 +267,10 @@ class Backlog:
     def _beyond(
         self, stage: sa.ColumnElement[Any], entered: sa.ColumnElement[datetime]
     ) -> list[sa.ColumnElement[bool]]:
-        return [entered < self._latest(0), entered < self._cutoff(0, stage)]
+        cutoff = entered < self._cutoff(0, stage)
+        return (
+            [cutoff] if len(set(self._table.stage_sla.values())) == 1 else [entered < self._latest(0), cutoff]
+        )
 
     def _wanted(
         self, stage: sa.ColumnElement[Any], critical: sa.ColumnElement[bool]
@@ -292,7 +311,25 @@ class Backlog:
 
 def label(stage: object) -> str:
     """A stage as reports name it."""
-    return NO_STAGE if stage is None else str(stage)
+    return NO_STAGE if stage is None or stage == "" else str(stage)
+
+
+def _health(facts: Sequence[sa.Row[Any]], stages: Sequence[sa.Row[Any]]) -> Health:
+    open_orders, timed, sound = (_sum(facts, name) for name in ("open_orders", "timed", "sound"))
+    return Health(
+        open_orders=open_orders,
+        no_time=open_orders - timed,
+        future=_sum(facts, "future"),
+        malformed=timed - sound,
+        no_stage=open_orders - _sum(facts, "staged"),
+        negative=_sum(stages, "negative"),
+        absurd=_sum(stages, "absurd"),
+        newest=max((row.newest for row in facts if row.newest), default=None),
+    )
+
+
+def _sum(rows: Sequence[sa.Row[Any]], name: str) -> int:
+    return sum(int(row._mapping[name] or 0) for row in rows)
 
 
 def _blank_as_null(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -166,7 +166,8 @@ def _name(page: Page) -> str:
 
 
 def _found(page: Page, score: float, question: str) -> Found:
-    passages = page.passages[:_PASSAGES]
+    told = [passage for passage in page.passages if not passage[1].startswith("|")]
+    passages = (told or page.passages)[:_PASSAGES]
     index = Index(
         [{"title": heading, "text": text[:_PASSAGE_CHARS]} for heading, text in passages],
         {"title": 0.5, "text": 1.0},

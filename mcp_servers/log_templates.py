@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 VARIABLE = "<*>"
 
@@ -69,6 +70,7 @@ _LEADERS = 40
 """With so many of the most frequent rows a rarer one is compared; bounds the work on a log without order."""
 
 
+@lru_cache(maxsize=65_536)
 def mask(message: str) -> tuple[str, str]:
     """A message with its variables as `<*>`, and the first id in it (empty if there is none)."""
     if not _HAS_VARIABLE.search(message):

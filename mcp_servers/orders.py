@@ -121,7 +121,7 @@ class StageBacklog(BaseModel):
     amount_at_risk_usd: float
     """Sum of the positive amounts."""
     sample_orders: list[str]
-    """Up to five order ids, oldest first."""
+    """Up to three order ids: the lowest, the highest and the lowest critical one."""
 
 
 class StuckOrder(BaseModel):

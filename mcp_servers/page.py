@@ -34,13 +34,21 @@ _LOOKING = re.compile(
 )
 
 
+_LEAD = re.compile(
+    r"^ {0,3}(?:\*\*|__)([^*_\n]{2,60}?)[.:]?(?:\*\*|__)[.:]?[ \t]*(?:\n|(?=\S))", re.MULTILINE
+)
+_LEAD_LEVEL = 7
+
+
 class Section(NamedTuple):
     """A heading and the text under it, up to the next heading of any level."""
 
     heading: str
     level: int
-    """1 to 6; 0 for the text before the first heading."""
+    """1 to 6; 0 for the text before the first heading, 7 under bold words that begin a paragraph."""
     text: str
+    above: str = ""
+    """The heading that bold words stand under."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +83,29 @@ class Page:
             if paragraph.strip()
         ]
 
-    def _under(self, wanted: re.Pattern[str], unless: re.Pattern[str] | None = None) -> str:
+    def near(self, passage: str) -> tuple[str, str]:
+        """Cause and fix for a passage: those of its own section on a page where sections have fixes of their
+        own, else the page's."""
+        if not any(
+            _FIX.search(each.heading) and each.above not in ("", self.title) for each in self.sections
+        ):
+            return self.cause, self.fix
+        home = next((each for each in self.sections if passage and passage in each.text), None)
+        name = (home.above or home.heading) if home else ""
+        parts = tuple(each for each in self.sections if name and each.above == name)
+        own = "\n\n".join(each.text for each in self.sections if name and name in (each.heading, each.above))
+        return self._under(_CAUSE, among=parts) or own, self._under(_FIX, among=parts) or own
+
+    def _under(
+        self,
+        wanted: re.Pattern[str],
+        unless: re.Pattern[str] | None = None,
+        among: tuple[Section, ...] | None = None,
+    ) -> str:
         """The text under headings that match, subsections included; the page's own title doesn't count."""
         texts: list[str] = []
         inside = 0
-        for section in self.sections:
+        for section in self.sections if among is None else among:
             if inside and section.level > inside:
                 texts += [section.heading, section.text]
                 continue
@@ -134,7 +160,23 @@ def _sections(body: str) -> list[Section]:
         sections.append(Section(heading, level, _plain(lines)))
         (heading, level), lines = found, []
     sections.append(Section(heading, level, _plain(lines)))
-    return [section for section in sections if section.heading or section.text]
+    parts = (part for section in sections for part in _by_leads(section))
+    return [part for part in parts if part.heading or part.text]
+
+
+def _by_leads(section: Section) -> list[Section]:
+    """A section, cut where a paragraph begins with a bold Cause, Fix or the like, as under a heading."""
+    leads = [lead for lead in _LEAD.finditer(section.text) if _tells(lead[1])]
+    ends = [*(lead.start() for lead in leads), len(section.text)]
+    parts = [section._replace(text=section.text[: ends[0]].strip())]
+    for lead, end in zip(leads, ends[1:], strict=True):
+        text = section.text[lead.end() : end].strip()
+        parts.append(Section(lead[1].strip(), _LEAD_LEVEL, text, section.heading))
+    return parts
+
+
+def _tells(heading: str) -> bool:
+    return any(pattern.search(heading) for pattern in (_CAUSE, _FIX, _STEPS, _LOOKING))
 
 
 def _heading(line: str, before: list[str]) -> tuple[str, int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from blocks.config import Config
 from blocks.units import format_duration
 from blocks.warehouse import Reader, Warehouse, WarehouseError
-from mcp_servers.backlog import SAMPLES, Backlog, Health, label
+from mcp_servers.backlog import Backlog, Health, label
 from mcp_servers.orders import NO_STAGE, OrdersTable, StageBacklog, StuckOrder, StuckOrders
 from mcp_servers.serve import serve
 from mcp_servers.trend import Trend, compare
@@ -29,7 +29,6 @@ MAX_STAGES = 50
 """Stages reported; the rest is summed up in the note."""
 
 _STAGE_CAP = 10_000
-_FRESH = timedelta(hours=1)
 
 
 class Options(BaseModel):
@@ -106,7 +105,7 @@ def stuck_orders(reader: Reader, table: OrdersTable, query: Query) -> StuckOrder
     rows = [_stage(row, table, query.as_of, _trend(row, table, past, covered)) for row in stages]
     listed = backlog.orders(query.orders + 1, query.after) if query.orders else []
     page = [_order(row) for row in listed[: query.orders]]
-    newest = _newest(backlog, health, query.as_of)
+    newest = _newest(backlog, health)
     return StuckOrders(
         as_of=query.as_of,
         data_as_of=newest,
@@ -119,11 +118,9 @@ def stuck_orders(reader: Reader, table: OrdersTable, query: Query) -> StuckOrder
     )
 
 
-def _newest(backlog: Backlog, health: Health, as_of: datetime) -> datetime | None:
+def _newest(backlog: Backlog, health: Health) -> datetime | None:
     """Open orders tell how fresh the data is; only if they look old is the whole table searched."""
-    if health.newest and as_of - health.newest < _FRESH:
-        return health.newest
-    return backlog.newest()
+    return health.newest or backlog.newest()
 
 
 def _moment(text: str) -> datetime:
@@ -158,7 +155,7 @@ def _trend(row: sa.Row[Any], table: OrdersTable, past: dict[str, list[int]] | No
 def _stage(row: sa.Row[Any], table: OrdersTable, as_of: datetime, trend: Trend) -> StageBacklog:
     stage = label(row.stage)
     onset = row.onset
-    samples = (row._mapping[f"sample_{n}"] for n in range(1, SAMPLES + 1))
+    samples = dict.fromkeys([row.lowest, row.highest, row.lowest_critical])
     return StageBacklog(
         stage=stage,
         sla_hours=round(table.sla(stage).total_seconds() / 3600, 4),

@@ -116,14 +116,15 @@ def _search(library: Library, query: str, limit: int) -> RunbookHits:
 
 def _hit(found: Found) -> RunbookHit:
     page = found.page
+    cause, fix = page.near(found.excerpt)
     return RunbookHit(
         runbook=page.name,
         title=shorten(page.title, 200),
         score=found.score,
         section=shorten(found.section, 200),
         excerpt=shorten(found.excerpt, _EXCERPT_CHARS),
-        cause=shorten(page.cause, CAUSE_CHARS),
-        fix=shorten(page.fix, FIX_CHARS),
+        cause=shorten(cause, CAUSE_CHARS),
+        fix=shorten(fix, FIX_CHARS),
     )
 
 

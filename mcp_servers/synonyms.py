@@ -70,7 +70,11 @@ CONCEPTS: dict[str, str] = {
     "excess": "exceed, too many, too much, over, above, more than, overload, beyond, excess",
     "growth": "grow, increase, rise, surge, spike, climb, elevated, jump, burst",
     "overcommit": "overcommit, overcommitted, oversubscribed, add up to more, sum of",
-    "duplicate": "duplicate, twice, repeated, double, same, idempotency, already exists, replayed",
+    "duplicate": (
+        "duplicate, twice, repeated, double, same, idempotency, already exists, replayed, second submission, "
+        "second time, already submitted"
+    ),
+    "underway": "in progress, in flight, underway, ongoing, being processed, already running, in process",
     "half": "half, majority, most, several, more than half",
     "all": "all, every, everyone, whole, entire, any, completely, none, nobody, nothing, no single",
     "one": "one, single, specific, particular, some, certain, at least one",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
@@ -51,6 +52,8 @@ _STOP = frozenset(
     )
 )
 _STEMMER = snowballstemmer.stemmer("english")
+_STEMMING = threading.Lock()
+"""The stemmer keeps the word it works on, so one thread at a time may use it."""
 
 
 class Hit(NamedTuple):
@@ -64,7 +67,8 @@ class Hit(NamedTuple):
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
     """A lower-case word without its ending: `certificates` and `certificate` give the same."""
-    return str(_STEMMER.stemWord(word))
+    with _STEMMING:
+        return str(_STEMMER.stemWord(word))
 
 
 def words(text: str) -> list[str]:

@@ -27,12 +27,16 @@ def admit(
 ) -> None:
     """Checks the guardrails and claims the trigger, as one step.
 
+    A run that goes on after a crash was admitted before; only the kill switch holds it back.
+
     Raises:
-        Refused: a guardrail says no; the trigger is recorded as refused.
+        Refused: a guardrail says no.
         Taken: another process has the trigger, or it is over.
     """
     inbox.serialise(conn)
     at = utc(now)
+    if trigger.state in ("pending", "deferred", "running"):
+        check_switch(conn, trigger.domain)
     if trigger.state in ("pending", "deferred") and trigger.attempts == 0:
         check(conn, settings, trigger.domain, at)
     if not inbox.claim(conn, trigger.id, owner, LEASE, at):
@@ -42,9 +46,7 @@ def admit(
 
 def check(conn: Connection, settings: config.Config, domain: str, at: datetime) -> None:
     """Raises Refused if a guardrail does not allow another run of the domain."""
-    stop = controls.stopped(conn, controls.domain(domain))
-    if stop:
-        raise Refused(f"domain {domain} was stopped by {stop.changed_by}; `aspora start {domain}` lifts it")
+    check_switch(conn, domain)
     own, shared = settings.domains[domain].guardrails, settings.platform.guardrails
     _budget(f"domain {domain}", spend.of_day(conn, domain, at.date()), own.budget)
     _budget("the platform", spend.of_day(conn, "", at.date()), shared.budget)
@@ -52,6 +54,22 @@ def check(conn: Connection, settings: config.Config, domain: str, at: datetime) 
     _rate(conn, "the platform", "", shared.rate_limit, at)
     _parallel(f"domain {domain}", inbox.running(conn, domain, at), own.max_parallel_runs)
     _parallel("the platform", inbox.running(conn, "", at), shared.max_parallel_runs)
+
+
+def refuse(conn: Connection, trigger: inbox.Trigger, owner: str, reason: str) -> None:
+    """Records a refusal: of a trigger that nobody has claimed, or of a run whose process is gone."""
+    if not inbox.refuse(conn, trigger.id, reason) and inbox.claim(conn, trigger.id, owner, LEASE):
+        inbox.finish(conn, trigger.id, owner, "refused", result="refused", reason=reason)
+
+
+def check_switch(conn: Connection, domain: str) -> None:
+    """Raises Refused if the domain's kill switch is off."""
+    stop = controls.stopped(conn, controls.domain(domain))
+    if stop:
+        why = f" ({stop.reason})" if stop.reason else ""
+        raise Refused(
+            f"domain {domain} was stopped by {stop.changed_by}{why}; `aspora start {domain}` lifts it"
+        )
 
 
 def _budget(who: str, spent: int, limit: int) -> None:

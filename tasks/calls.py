@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -17,8 +18,34 @@ from tasks.actions import Ending
 from tasks.domain import Domain
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_NOTHING_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.LocalProtocolError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
+_NOT_DONE = (307, 308)
+"""Redirects that ask for the same request elsewhere. After others it may be done."""
 MAX_RESPONSE = 2000
 """Characters of a response that the record keeps."""
+
+
+class Unfit(ValueError):
+    """No request can be made for an object. The message says why."""
+
+
+class Call(Protocol):
+    """Where a call goes: an action, or its undo."""
+
+    @property
+    def url(self) -> str:
+        """With fields of the object in braces."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
 
 
 def client(code: Domain) -> httpx.AsyncClient:
@@ -30,18 +57,28 @@ def client(code: Domain) -> httpx.AsyncClient:
     return httpx.AsyncClient(mounts=mounts, follow_redirects=False)
 
 
-def prepare(action: Action, fields: Mapping[str, str]) -> dict[str, Any]:
+def prepare(call: Call, fields: Mapping[str, str], body: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The request for one object, as the record keeps it: method, URL, body.
 
+    Args:
+        body: body field → field of the object.
+
     Raises:
-        KeyError: the URL or the body names a field that the object lacks.
+        Unfit: the URL or the body names a field that the object lacks, or one that would change the path.
     """
-    url = _PLACEHOLDER.sub(lambda match: quote(fields[match[1]], safe=""), action.url)
+    missing = {*_PLACEHOLDER.findall(call.url), *(body or {}).values()} - fields.keys()
+    if missing:
+        raise Unfit(f"{call.url} needs the field {', '.join(sorted(missing))}, which the object lacks")
     return {
-        "method": action.method,
-        "url": url,
-        "body": {name: fields[source] for name, source in action.body.items()},
+        "method": call.method,
+        "url": _PLACEHOLDER.sub(lambda match: _quoted(match[1], fields[match[1]]), call.url),
+        "body": {name: fields[source] for name, source in (body or {}).items()},
     }
+
+
+def missing_token(action: Action) -> str:
+    """The environment variable that the action needs and that is not set; empty if all is there."""
+    return action.token_env if action.token_env and not os.environ.get(action.token_env) else ""
 
 
 async def send(
@@ -50,25 +87,50 @@ async def send(
     """Sends a prepared request.
 
     Returns:
-        `done` on 2xx; `failed` if the other side said no, with its words; `unknown` if it did not answer or
-        broke down, so that it may have acted.
+        `done` on 2xx; `failed` if nothing was sent or the other side said no, with its words; `unknown` if it
+        did not answer in time or broke down, so that it may have acted.
     """
+    try:
+        headers = _headers(action, idempotency_key)
+        async with asyncio.timeout(action.timeout.total_seconds()):
+            status, text = await _exchange(http, action, request, headers)
+    except (*_NOTHING_SENT, UnicodeError) as error:
+        return "failed", {"reason": f"can't reach {request['url']}: {error or type(error).__name__}"}
+    except (httpx.HTTPError, TimeoutError) as error:
+        reason = str(error) or f"nothing within {action.timeout.total_seconds():g} s"
+        return "unknown", {"reason": f"no answer from {request['url']}: {reason}"}
+    return _ending(status), {"status": status, "body": text}
+
+
+async def _exchange(
+    http: httpx.AsyncClient, action: Action, request: Mapping[str, Any], headers: Mapping[str, str]
+) -> tuple[int, str]:
+    """Status and the beginning of the body; the rest is not read."""
+    method, url, body = request["method"], request["url"], request["body"] or None
+    seconds = action.timeout.total_seconds()
+    async with http.stream(method, url, json=body, headers=headers, timeout=seconds) as response:
+        kept = b""
+        async for chunk in response.aiter_bytes():
+            kept += chunk
+            if len(kept) >= 4 * MAX_RESPONSE:
+                break
+        return response.status_code, kept.decode(errors="replace")[:MAX_RESPONSE]
+
+
+def _ending(status: int) -> Ending:
+    if 200 <= status < 300:
+        return "done"
+    return "failed" if 400 <= status < 500 or status in _NOT_DONE else "unknown"
+
+
+def _headers(action: Action, idempotency_key: str) -> dict[str, str]:
     headers = {action.idempotency_header: idempotency_key}
     if action.token_env:
         headers["Authorization"] = f"Bearer {os.environ.get(action.token_env, '')}"
-    try:
-        response = await http.request(
-            request["method"],
-            request["url"],
-            json=request["body"] or None,
-            headers=headers,
-            timeout=action.timeout.total_seconds(),
-        )
-    except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        return "failed", {"reason": f"can't reach {request['url']}: {error}"}
-    except httpx.HTTPError as error:
-        return "unknown", {"reason": f"no answer from {request['url']}: {error or type(error).__name__}"}
-    answer = {"status": response.status_code, "body": response.text[:MAX_RESPONSE]}
-    if response.is_success:
-        return "done", answer
-    return ("unknown" if response.status_code >= 500 else "failed"), answer
+    return headers
+
+
+def _quoted(name: str, value: str) -> str:
+    if value.strip(".") == "":
+        raise Unfit(f"{name} {value!r} can't stand in a URL")
+    return quote(value, safe="")

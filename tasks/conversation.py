@@ -6,7 +6,7 @@ Untrusted text enters a conversation only here, as JSON inside a tool result; it
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.domain import ToolResult
@@ -16,6 +16,7 @@ LAST_TURN = (
     "A limit is reached: no further tool calls. Give your best answer now in the required form, "
     "with only the evidence that you have."
 )
+MISSING = "These tools can't be reached now; answer with what you find without them: "
 
 
 def user(text: str) -> dict[str, Any]:
@@ -23,9 +24,12 @@ def user(text: str) -> dict[str, Any]:
     return {"role": "user", "content": [{"type": "text", "text": text}]}
 
 
-def context_message(context: Mapping[str, Any]) -> dict[str, Any]:
-    """The conversation's first message."""
-    return user(CONTEXT + json.dumps(context, default=str, ensure_ascii=False))
+def context_message(context: Mapping[str, Any], missing: Sequence[str] = ()) -> dict[str, Any]:
+    """The conversation's first message: the context, and which tools are missing this time."""
+    message = user(CONTEXT + json.dumps(context, default=str, ensure_ascii=False))
+    if missing:
+        message["content"] += user(MISSING + ", ".join(missing))["content"]
+    return message
 
 
 def read_context(text: str) -> dict[str, Any]:
@@ -49,6 +53,14 @@ def read_result(content: str, arguments: Mapping[str, Any]) -> ToolResult:
     """The result that `result_block` wrote."""
     envelope = json.loads(content)
     return ToolResult(envelope["call"], envelope["tool"], arguments, envelope["status"], envelope["result"])
+
+
+def cut_call() -> dict[str, Any]:
+    """Asks to go on after a turn that was cut off inside a tool call."""
+    return user(
+        "Your turn was cut off at the token limit before its tool calls were complete; none was made. "
+        "Call again with shorter arguments and less text, or answer."
+    )
 
 
 def invalid_answer(reason: str, truncated: bool) -> dict[str, Any]:

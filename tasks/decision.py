@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from tasks import approvals, inbox
+from tasks import approvals, controls, report
 from tasks.platform import Platform
 
 LONGEST_NAME = 200
@@ -12,7 +12,7 @@ LONGEST_COMMENT = 4000
 
 
 class NotAllowed(Exception):
-    """This person may not decide on this fix. The message says why."""
+    """This person may not decide on this fix, or not now. The message says why."""
 
 
 async def decide(
@@ -33,7 +33,7 @@ async def decide(
 
     Raises:
         UnknownApproval: there is no such approval.
-        NotAllowed: the name is missing, or a dangerous action lacks a verified person.
+        NotAllowed: the name is missing, a dangerous action lacks a verified person, or a switch is off.
     """
     name = " ".join(by.split())[:LONGEST_NAME]
     if not name:
@@ -41,22 +41,57 @@ async def decide(
 
     def write(conn: Connection) -> approvals.Decision:
         asked = approvals.get(conn, approval_id)
-        if approve and not verified and (dangerous := _dangerous(asked)):
-            raise NotAllowed(
-                f"{dangerous} is a dangerous action and needs a verified approver; a typed name is no "
-                f"verification. Nothing was decided."
-            )
+        if approve and asked.status == "waiting":
+            _check(conn, platform, asked, verified)
         decision = approvals.decide(
             conn, approval_id, approve, by=name, via=via, verified=verified, comment=comment[:LONGEST_COMMENT]
         )
-        if decision.approval.status in ("rejected", "expired"):
-            reason = f"the fix was {decision.approval.status}"
-            inbox.conclude(conn, decision.approval.run_id, "completed", reason)
+        report.conclude(conn, asked.run_id)
         return decision
 
     return await platform.database.write(write)
 
 
-def _dangerous(asked: approvals.Approval) -> str:
+def told(stop: controls.Control) -> str:
+    """A switch that is off, for people: who turned it, and why."""
+    what = "all actions were" if stop.name == controls.ALL_ACTIONS else f"{stop.name.replace(':', ' ')} was"
+    return f"{what} stopped by {stop.changed_by}" + (f": {stop.reason}" if stop.reason else "")
+
+
+async def expire(platform: Platform) -> None:
+    """Ends the proposals that nobody decided in time, and the runs that waited for them."""
+    await platform.database.write(expire_all)
+
+
+def expire_all(conn: Connection) -> None:
+    """As `expire`, within a transaction."""
+    for expired in approvals.expire(conn):
+        report.conclude(conn, expired.run_id)
+
+
+def asleep(conn: Connection) -> list[approvals.Approval]:
+    """Approvals that wait no more, and whose suspended flow run does not know it yet."""
+    found = approvals.find(conn, limit=1000)
+    return [each for each in found if each.flow_run_id and each.status != "waiting"]
+
+
+def _check(conn: Connection, platform: Platform, asked: approvals.Approval, verified: bool) -> None:
+    stop = controls.stopped(
+        conn, controls.ALL_ACTIONS, controls.domain(asked.domain), controls.approval(asked.id)
+    )
+    if stop:
+        raise NotAllowed(
+            f"{asked.id} can't be approved now: {told(stop)}; `aspora start` lifts it. Nothing was decided."
+        )
+    if not verified and (dangerous := _dangerous(platform, asked)):
+        raise NotAllowed(
+            f"{dangerous} is a dangerous action and needs a verified approver; a typed name is no "
+            f"verification. Nothing was decided."
+        )
+
+
+def _dangerous(platform: Platform, asked: approvals.Approval) -> str:
+    """The proposal's actions that were dangerous when it was made, or are by now."""
+    now = {action.name for action in platform.domain(asked.domain).actions if action.dangerous}
     plans = asked.proposal.get("plans", [])
-    return ", ".join(plan["action"] for plan in plans if plan.get("dangerous"))
+    return ", ".join(plan["action"] for plan in plans if plan.get("dangerous") or plan["action"] in now)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from blocks import config
-from blocks.mcp import McpUnavailable
-from blocks.model import ModelError, Request, Turn, Usage, connect, price, take_turn
+from blocks.model import AnswerLost, ModelError, Request, Turn, Usage, connect, price, take_turn
 from tasks import journal, record, spend
 from tasks.clock import utc
 from tasks.domain import Skill, ToolResult
@@ -23,7 +23,11 @@ from tasks.tools import Toolbox
 
 BYTES_PER_TOKEN = 2.5
 """Low on purpose: a reservation should not fall short of what a turn costs."""
+OVERHEAD_TOKENS = 1000
+"""What the API adds to a request for tools and the answer's form."""
 LEASE = timedelta(minutes=5)
+ATTEMPTS = 2
+"""So often a turn is taken whose answer gets lost on its way."""
 
 
 class Execution:
@@ -50,21 +54,20 @@ class Execution:
         self._steps = {step.sequence: step for step in steps}
         if steps:
             tell("skill", f"continues after {len(steps)} journaled steps", row.skill_name)
-        try:
-            setting = await self._setting(skill)
-        except McpUnavailable as error:
-            return Result("error", None, str(error))
+        tools, missing = await self._toolbox.offered(self._settings.tools)
+        if missing and not tools:
+            return Result("error", None, "; ".join(dict.fromkeys(missing.values())))
         client = connect(OfflineTransport(skill.decide) if self._offline else None)
         try:
             loop = Loop(
                 skill,
-                setting,
+                self._setting(skill, tools, tuple(missing)),
                 self._platform.masker.data(row.input_data),
                 lambda request: take_turn(client, request),
                 lambda name, arguments: self._toolbox.call_for_model(self._settings, name, arguments),
                 self,
             )
-            return await loop.run()
+            return _without(missing, await loop.run())
         finally:
             await client.close()
 
@@ -89,9 +92,8 @@ class Execution:
         Raises:
             BudgetEnded: a budget does not allow it.
         """
-        reservation = await self._reserve(sequence, request)
         started_at, started = utc(), time.perf_counter()
-        turn = await self._take(take, reservation)
+        turn, reservation = await self._take(sequence, request, take)
         cost = 0 if self._offline else price(request.model, turn.usage)
         step = journal.Step(
             execution_id=self._row.execution_id,
@@ -110,14 +112,25 @@ class Execution:
         tell("model", turn.text.split("\n")[0][:200] if turn.tool_uses else "answers", self._row.skill_name)
         return turn
 
-    async def _take(self, take: Callable[[], Awaitable[Turn]], reservation: spend.Reservation | None) -> Turn:
-        """Takes the turn; a request that the API refused cost nothing, and its reservation is freed."""
+    async def _take(
+        self, sequence: int, request: Request, take: Callable[[], Awaitable[Turn]], attempts: int = ATTEMPTS
+    ) -> tuple[Turn, spend.Reservation | None]:
+        """Takes the turn; again if its answer was lost, which stays counted at what was reserved.
+
+        A request that the API refused cost nothing: its reservation is freed.
+        """
+        reservation = await self._reserve(sequence, request)
         try:
-            return await take()
+            return await take(), reservation
+        except AnswerLost:
+            if attempts == 1:
+                raise
         except ModelError as error:
             if reservation and not error.billed:
                 await self._platform.database.write(lambda conn: spend.settle(conn, reservation, 0))
             raise
+        tell("model", "the answer was lost on its way; asks again", self._row.skill_name)
+        return await self._take(sequence, request, take, attempts - 1)
 
     async def keep(self, sequence: int, result: ToolResult, seconds: float) -> None:
         """Journals a call."""
@@ -141,12 +154,13 @@ class Execution:
     def _offline(self) -> bool:
         return self._row.provider == "offline"
 
-    async def _setting(self, skill: Skill) -> Setting:
+    def _setting(self, skill: Skill, tools: Sequence[Mapping[str, Any]], missing: Sequence[str]) -> Setting:
         return Setting(
             model=self._model.id,
             max_tokens=self._model.max_tokens,
             prompt=self._platform.prompt(self._row.domain, self._row.skill_name),
-            tools=await self._toolbox.definitions(self._settings.tools),
+            tools=tools,
+            missing=missing,
             limits=self._settings.limits,
             schema=_schema(skill),
         )
@@ -154,8 +168,7 @@ class Execution:
     async def _reserve(self, sequence: int, request: Request) -> spend.Reservation | None:
         if self._offline:
             return None
-        most = Usage(input_tokens=_estimate(request), output_tokens=request.max_tokens)
-        micro = price(request.model, most)
+        micro = price(request.model, _most(request))
         budgets = spend.Budgets(
             domain_day=self._domain.guardrails.budget,
             platform_day=self._platform.config.platform.guardrails.budget,
@@ -176,6 +189,15 @@ class Execution:
             )
         except spend.BudgetExceeded as error:
             raise BudgetEnded(str(error)) from error
+
+
+def _without(missing: Mapping[str, str], result: Result) -> Result:
+    """The result of a skill some of whose tools could not be reached: partial at most, and saying so."""
+    if not missing:
+        return result
+    reasons = [result.reason, f"without {', '.join(missing)}", *dict.fromkeys(missing.values())]
+    outcome = "partial" if result.outcome == "success" else result.outcome
+    return replace(result, outcome=outcome, reason="; ".join(filter(None, reasons)))
 
 
 def allowed_actions(domain: config.Domain) -> list[dict[str, Any]]:
@@ -208,12 +230,18 @@ def _schema(skill: Skill) -> Mapping[str, Any]:
     return schema
 
 
-def _estimate(request: Request) -> int:
-    size = len(request.system) + sum(
-        len(json.dumps(part, default=str, ensure_ascii=False).encode())
-        for part in (request.tools, request.messages, request.schema)
+def _most(request: Request) -> Usage:
+    """What a turn may use at most. The cached part may have to be written, which costs more than reading."""
+    stable = len(request.system.encode()) + _bytes(request.tools)
+    return Usage(
+        input_tokens=int((_bytes(request.messages) + _bytes(request.schema)) / BYTES_PER_TOKEN),
+        output_tokens=request.max_tokens,
+        cache_write_tokens=int(stable / BYTES_PER_TOKEN) + OVERHEAD_TOKENS,
     )
-    return int(size / BYTES_PER_TOKEN)
+
+
+def _bytes(part: Any) -> int:
+    return len(json.dumps(part, default=str, ensure_ascii=False).encode())
 
 
 def _digest(request: Request) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 from sqlalchemy import Connection
 
 from blocks.config import Action
-from tasks import actions, approvals, calls, controls, inbox, incidents, record
+from tasks import actions, approvals, calls, controls, decision, incidents, proposal, record, report
 from tasks.clock import utc
 from tasks.domain import Incomplete, Skill, Target
-from tasks.lease import claimant
+from tasks.lease import claimant, is_free
 from tasks.platform import Platform
 from tasks.progress import tell
 from tasks.tools import Toolbox
@@ -23,8 +23,13 @@ from tasks.tools import Toolbox
 LEASE = timedelta(seconds=60)
 RECHECK_EVERY = 25
 """After so many objects, what still needs the fix is read again."""
+RECHECK_SECONDS = 15.0
+"""Or after so long."""
+LOOK_SECONDS = 2.0
+"""While the rate makes it wait, it looks at the stop switches so often."""
 REFUSALS = 5
 """So many failures in a row end the work: the other side does not want it."""
+_ENDED: tuple[actions.Status, ...] = ("done", "failed", "unknown", "skipped")
 
 
 class NotApproved(Exception):
@@ -55,6 +60,16 @@ async def carry_out(platform: Platform, approval_id: str, toolbox: Toolbox) -> a
     return await platform.database.read(lambda conn: approvals.get(conn, approval_id))
 
 
+def abandoned(approval: approvals.Approval, now: datetime | None = None) -> bool:
+    """Whether an approved fix was begun, or should have been, by a process that is gone."""
+    at = utc(now)
+    if approval.status != "approved" or approval.decided_at is None:
+        return False
+    if approval.claimed_by is None:
+        return approval.decided_at + LEASE <= at
+    return is_free(approval.claimed_by, approval.lease_until, at)
+
+
 @dataclass
 class _Work:
     """The execution of one approved fix."""
@@ -70,45 +85,86 @@ class _Work:
     refusals: int = 0
     last_refusal: str = ""
     due: set[str] = field(default_factory=set)
+    cut_off: set[str] = field(default_factory=set)
+    """Objects that an earlier attempt was at when it ended: it may have acted on them."""
+    count: int = 0
+    """Objects since the due ones were read."""
+    read_at: float = 0.0
+    next_at: float = 0.0
 
     async def run(self, http: httpx.AsyncClient, declared: list[Action]) -> None:
         """Works through the plans and records the end."""
         allowed = {action.name: action for action in declared}
         for plan in self.approval.proposal["plans"]:
             action = allowed.get(plan["action"])
-            if action is None:
-                self.ended = f"{plan['action']} is no longer allowed by the config"
-            if self.ended or action is None:
+            self.ended = self._forbidden(plan["action"], action)
+            if action and not self.ended:
+                await self._carry_out(http, action, plan)
+            if self.ended:
                 break
-            await self._carry_out(http, action, plan)
         await self._finish()
 
-    async def _carry_out(self, http: httpx.AsyncClient, action: Action, plan: Mapping[str, Any]) -> None:
-        requests = {target["key"]: calls.prepare(action, target["fields"]) for target in plan["targets"]}
-        await self.platform.database.write(
-            lambda conn: actions.plan(conn, self.approval.id, action.name, requests)
-        )
-        loop = asyncio.get_running_loop()
-        next_at = loop.time()
-        for done, (key, request) in enumerate(requests.items()):
-            if done % RECHECK_EVERY == 0 and not await self._refresh(plan):
-                return
-            if await self._stopped():
-                return
-            if await self._one(http, action, key, request):
-                next_at = max(next_at + action.rate.interval, loop.time())
-                await asyncio.sleep(next_at - loop.time())
-            tell("action", f"{action.name} {done + 1} of {len(requests)}", self.row.skill_name,
-                 done + 1, len(requests))  # fmt: skip
+    def _forbidden(self, name: str, action: Action | None) -> str:
+        """Why the action may not be carried out after all; empty if it may."""
+        if action is None:
+            return f"{name} is no longer allowed by the config"
+        if action.dangerous and not self.approval.verified:
+            return f"{name} is dangerous, and {self.approval.decided_by} was not verified"
+        missing = calls.missing_token(action)
+        return f"{name} needs {missing}, which is not set" if missing else ""
 
-    async def _refresh(self, plan: Mapping[str, Any]) -> bool:
-        """Reads again what needs the fix; False if that can't be told any more."""
+    async def _carry_out(self, http: httpx.AsyncClient, action: Action, plan: Mapping[str, Any]) -> None:
+        try:
+            requests = {
+                target["key"]: calls.prepare(action, target["fields"], action.body)
+                for target in plan["targets"]
+            }
+        except calls.Unfit as error:
+            self.ended = str(error)
+            return
+        await self._plan(action, requests)
+        self.count = RECHECK_EVERY
+        for done, key in enumerate(requests, 1):
+            if not await self._ready(action, plan):
+                return
+            await self._one(http, action, key)
+            tell("action", f"{action.name} {done} of {len(requests)}", self.row.skill_name,
+                 done, len(requests))  # fmt: skip
+
+    async def _plan(self, action: Action, requests: Mapping[str, Any]) -> None:
+        """Writes down what is to be done; what an earlier attempt left in doubt is noted."""
+
+        def write(conn: Connection) -> list[actions.Action]:
+            actions.plan(conn, self.approval.id, action.name, requests)
+            return actions.of_approval(conn, self.approval.id)
+
+        written = await self.platform.database.write(write)
+        doubtful = (each for each in written if each.status in ("running", "unknown"))
+        self.cut_off = {each.object_key for each in doubtful if each.action == action.name}
+
+    async def _ready(self, action: Action, plan: Mapping[str, Any]) -> bool:
+        """Waits as the rate demands; False if the work is to end here."""
+        loop = asyncio.get_running_loop()
+        while not await self._stopped(action):
+            left = self.next_at - loop.time()
+            if left <= 0:
+                return await self._fresh(plan)
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+        return False
+
+    async def _fresh(self, plan: Mapping[str, Any]) -> bool:
+        """Reads again, if it is time to, what needs the fix; False if that can't be told any more."""
+        now = asyncio.get_running_loop().time()
+        self.count += 1
+        if self.count <= RECHECK_EVERY and now - self.read_at < RECHECK_SECONDS:
+            return True
         try:
             targets = await self._targets(plan)
         except Incomplete as error:
             self.ended = str(error)
             return False
         self.due = {target.key for target in targets}
+        self.count, self.read_at = 1, now
         return True
 
     async def _targets(self, plan: Mapping[str, Any]) -> list[Target]:
@@ -118,40 +174,45 @@ class _Work:
             self.row.input_data, {"action": plan["action"], "scope": plan["scope"]}, self.toolbox.call
         )
 
-    async def _stopped(self) -> bool:
+    async def _stopped(self, action: Action) -> bool:
         """True if a switch is off, the claim is lost, or the other side keeps refusing."""
         domain, fix = controls.domain(self.row.domain), controls.approval(self.approval.id)
 
         def look(conn: Connection) -> tuple[controls.Control | None, bool]:
-            held = approvals.extend(conn, self.approval.id, self.owner, LEASE)
+            held = approvals.extend(conn, self.approval.id, self.owner, LEASE + action.timeout)
             return controls.stopped(conn, controls.ALL_ACTIONS, domain, fix), held
 
         stop, held = await self.platform.database.write(look)
-        if stop:
-            self.ended = f"stopped by {stop.changed_by}" + (f": {stop.reason}" if stop.reason else "")
-        elif not held:
+        if not held:
             self.ended = "another process took the work over"
+        elif stop:
+            self.ended = decision.told(stop)
         elif self.refusals >= REFUSALS:
             self.ended = f"{self.refusals} refusals in a row, the last: {self.last_refusal}"
         return bool(self.ended)
 
-    async def _one(
-        self, http: httpx.AsyncClient, action: Action, key: str, request: Mapping[str, Any]
-    ) -> bool:
-        """Acts on one object, if it still needs it and nobody did; True if a request was sent."""
+    async def _one(self, http: httpx.AsyncClient, action: Action, key: str) -> None:
+        """Acts on one object, if it still needs it and nobody did."""
         write = self.platform.database.write
         begun = await write(lambda conn: actions.begin(conn, self.approval.id, action.name, key))
         if begun is None:
-            return False
+            return
         if key not in self.due:
-            reason = {"reason": "no longer needs it"}
-            await write(lambda conn: actions.finish(conn, begun, "skipped", response=reason))
-            return False
-        ending, response = await calls.send(http, action, request, str(begun.idempotency_key))
+            ending, reason = self._not_due(key)
+            await write(lambda conn: actions.finish(conn, begun, ending, response=reason))
+            return
+        self.next_at = asyncio.get_running_loop().time() + action.rate.interval
+        ending, response = await calls.send(http, action, begun.request, str(begun.idempotency_key))
+        if ending == "failed" and key in self.cut_off:
+            ending = "unknown"
         await write(lambda conn: actions.finish(conn, begun, ending, response=response))
         self.refusals = 0 if ending == "done" else self.refusals + 1
-        self.last_refusal = str(response.get("body") or response.get("reason"))[:200]
-        return True
+        self.last_refusal = str(response.get("body") or response.get("reason") or response["status"])[:200]
+
+    def _not_due(self, key: str) -> tuple[actions.Ending, dict[str, str]]:
+        if key in self.cut_off:
+            return "unknown", {"reason": "an earlier attempt was cut off at it, and it needs no fix now"}
+        return "skipped", {"reason": "no longer needs it"}
 
     async def _finish(self) -> None:
         counts = await self.platform.database.read(lambda conn: actions.counts(conn, self.approval.id))
@@ -161,13 +222,16 @@ class _Work:
             "failed": counts.get("failed", 0),
             "unknown": counts.get("unknown", 0),
             "skipped": counts.get("skipped", 0),
-            "not_attempted": counts.get("pending", 0),
+            "not_attempted": self._proposed() - sum(counts.get(name, 0) for name in _ENDED),
             "still_due": left,
             "ended_early": self.ended,
         }
         result["text"] = _tell(result, self.approval.proposal["plans"])
         await self.platform.database.write(lambda conn: self._record(conn, result))
         tell("action", result["text"], self.row.skill_name)
+
+    def _proposed(self) -> int:
+        return sum(len(plan["targets"]) for plan in self.approval.proposal["plans"])
 
     async def _left(self) -> int | None:
         """How many of the proposal's objects still need the fix; None if that can't be read."""
@@ -199,15 +263,11 @@ class _Work:
         )
         if result["done"]:
             incidents.remember(conn, self._incident(result["text"]))
-        inbox.conclude(conn, self.row.run_id, "completed" if outcome == "success" else "failed", self.ended)
+        report.conclude(conn, self.row.run_id)
 
     def _incident(self, outcome: str) -> incidents.Incident:
         """What memory keeps: the diagnosis that led here, and what the fix achieved."""
-        context = self.row.input_data
-        found = next(
-            (value for value in context.values() if isinstance(value, dict) and "root_cause" in value), {}
-        )
-        subject = self.approval.subject
+        found, subject = proposal.diagnosis(self.row), self.approval.subject
         return incidents.Incident(
             domain=self.row.domain,
             stage=subject,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -17,12 +18,14 @@ from pydantic import BaseModel, ValidationError
 
 from blocks.config import Limits
 from blocks.model import ModelError, Request, Turn
-from tasks.conversation import LAST_TURN, context_message, invalid_answer, result_block, user
+from blocks.units import format_duration
+from tasks.conversation import LAST_TURN, context_message, cut_call, invalid_answer, result_block, user
 from tasks.domain import CallTool, Incomplete, Known, Skill, ToolResult, ToolStatus
 from tasks.visible import visible
 
 PARALLEL_CALLS = 8
 CALLS_PER_TURN = 20
+_FENCE = re.compile(r"```(?:json)?\s*(.*)```", re.DOTALL)
 
 Outcome = Literal["success", "partial", "error", "refused"]
 
@@ -61,6 +64,8 @@ class Setting:
     tools: Sequence[Mapping[str, Any]]
     limits: Limits
     schema: Mapping[str, Any]
+    missing: Sequence[str] = ()
+    """Tools that the skill should have but that can't be reached."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class Loop:
         self._ask = ask
         self._call = call
         self._journal = journal
-        self._messages: list[dict[str, Any]] = [context_message(context)]
+        self._messages: list[dict[str, Any]] = [context_message(context, setting.missing)]
         self._results: list[ToolResult] = []
         self._trace: list[str] = []
         self._sequence = 0
@@ -115,16 +120,18 @@ class Loop:
 
     async def run(self) -> Result:
         """Runs the skill to its end; never raises for what a model, a tool or a limit does."""
+        limit = asyncio.timeout(self._setting.limits.wall_time.total_seconds())
         try:
-            async with asyncio.timeout(self._setting.limits.wall_time.total_seconds()):
+            async with limit:
                 return await self._converse()
         except TimeoutError:
-            return self._partial(f"the time limit of {self._setting.limits.wall_time} was reached")
+            if not limit.expired():
+                raise
+            wall_time = format_duration(self._setting.limits.wall_time)
+            return self._partial(f"the time limit of {wall_time} was reached")
         except BudgetEnded as ended:
-            return self._partial(str(ended)) if self._results else self._end("refused", None, str(ended))
+            return self._partial(str(ended)) if self._turns > 1 else self._end("refused", None, str(ended))
         except ModelError as error:
-            return self._end("error", None, str(error))
-        except Incomplete as error:
             return self._end("error", None, str(error))
 
     async def _converse(self) -> Result:
@@ -173,9 +180,7 @@ class Loop:
         uses = turn.tool_uses
         room = asyncio.Semaphore(PARALLEL_CALLS)
         first = len(self._results) + 1
-        results = await asyncio.gather(
-            *(self._tool(use, first + place, room) for place, use in enumerate(uses))
-        )
+        results = await _all([self._tool(use, first + place, room) for place, use in enumerate(uses)])
         self._sequence += len(uses)
         self._results += results
         blocks = [result_block(use["id"], result) for use, result in zip(uses, results, strict=True)]
@@ -201,15 +206,15 @@ class Loop:
         """The result if the turn's text is a valid answer; None to ask once more."""
         try:
             draft = self._skill.draft.model_validate(_json(turn))
-        except (ValidationError, ValueError) as error:
-            if self._reasked or limit:
-                reason = "the model gave no valid answer, though asked again"
-                return self._partial(f"{limit}; {reason}" if limit else reason, outcome="error")
+        except (ValidationError, ValueError, RecursionError) as error:
+            if limit:
+                return self._partial(f"{limit}, and the last answer was not valid")
+            if self._reasked:
+                return self._partial("the model gave no valid answer, though asked again", outcome="error")
             self._reasked = True
-            self._add(invalid_answer(_summary(error), turn.stop_reason == "max_tokens"))
+            self._add(_ask_again(turn, error))
             return None
-        output = self._skill.complete(draft, self._known)
-        return self._end("partial" if limit else "success", output, limit)
+        return self._complete("partial" if limit else "success", draft, limit)
 
     def _limit_reached(self) -> str:
         limits = self._setting.limits
@@ -220,10 +225,17 @@ class Loop:
         return ""
 
     def _partial(self, reason: str, outcome: Outcome = "partial") -> Result:
+        return self._complete(outcome, None, reason)
+
+    def _complete(self, outcome: Outcome, draft: BaseModel | None, reason: str) -> Result:
+        """The skill's own code joins the facts; if it can't, or fails on them, that is the outcome."""
         try:
-            return self._end(outcome, self._skill.complete(None, self._known), reason)
+            return self._end(outcome, self._skill.complete(draft, self._known), reason)
         except Incomplete as error:
-            return self._end("error", None, f"{reason}; {error}")
+            fault = str(error)
+        except Exception as error:  # the outcome has to be recorded whatever a domain's code does
+            fault = f"the skill's code failed on the tools' results: {error!r}"[:500]
+        return self._end("error", None, f"{reason}; {fault}" if reason else fault)
 
     def _end(self, outcome: Outcome, output: BaseModel | None, reason: str) -> Result:
         return Result(outcome, output, reason, "\n".join(self._trace))
@@ -240,14 +252,29 @@ class Loop:
             self._messages.append(message)
 
 
+async def _all(calls: Sequence[Coroutine[Any, Any, ToolResult]]) -> list[ToolResult]:
+    """The calls' results, in order. If one raises, none goes on behind the caller's back."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _nothing() -> dict[str, str]:
     return {"type": "text", "text": "(no answer)"}
 
 
 def _kept(turn: Turn) -> list[dict[str, Any]]:
-    """The turn's content for the conversation; calls that were cut off at the token limit are left out."""
+    """The turn's content for the conversation; cut-off calls and empty texts are left out."""
     cut = turn.stop_reason == "max_tokens"
-    return [block for block in turn.content if not (cut and block["type"] == "tool_use")]
+    return [
+        block
+        for block in turn.content
+        if not (cut and block["type"] == "tool_use") and (block["type"] != "text" or block["text"].strip())
+    ]
 
 
 def _texts(turn: Turn) -> list[str]:
@@ -257,9 +284,13 @@ def _texts(turn: Turn) -> list[str]:
 def _json(turn: Turn) -> Any:
     """The last text block as JSON; a fence around it is taken off."""
     text = (_texts(turn) or [""])[-1].strip()
-    if text.startswith("```"):
-        text = text.strip("`").removeprefix("json")
-    return json.loads(text)
+    fenced = _FENCE.search(text)
+    return json.loads(fenced[1] if fenced and not text.startswith("{") else text)
+
+
+def _ask_again(turn: Turn, error: Exception) -> dict[str, Any]:
+    cut = turn.stop_reason == "max_tokens"
+    return cut_call() if cut and turn.tool_uses else invalid_answer(_summary(error), cut)
 
 
 def _summary(error: Exception) -> str:
@@ -268,4 +299,4 @@ def _summary(error: Exception) -> str:
             f"{'.'.join(map(str, fault['loc'])) or 'answer'}: {fault['msg']}" for fault in error.errors()[:5]
         ]
         return "Faults: " + "; ".join(faults)
-    return f"It is not JSON: {error}"
+    return f"It is not JSON: {str(error)[:200]}"

@@ -9,17 +9,21 @@ behind a word such as `phone` or `mobile`; bare national numbers can't be told f
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import os
 import re
 import secrets
 from collections.abc import Callable
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from blocks.home import home
 
 _EMAIL = re.compile(r"[\w.+-]{1,64}@(?:[\w-]+\.)+[^\W\d_][\w-]*")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b", re.IGNORECASE)
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b", re.IGNORECASE | re.ASCII)
 _CARD = re.compile(
     r"(?<![\w.-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5})(?![\w-]|\.\d)"
 )
@@ -27,33 +31,42 @@ _CARD_ISSUERS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[068]\d{12}|(?:6|35)\d{14,18}"
 )
 _PHONE = re.compile(
-    r"(?<![\w+.])\+\d{1,3}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{1,4}){2,5}(?![\w]|\.\d)"
-    r"|(?<![\w.:+-])00[1-9]\d{0,2}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{2,4}){2,4}(?![\w]|\.\d)"
+    r"(?<![\w+.])\+[1-9]\d{0,2}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{1,4}){2,5}(?!\w|\.\d)"
+    r"|(?<![\w.:+-])00[1-9]\d{0,2}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{2,4}){2,4}(?!\w|\.\d)"
     r"|(?<![\w.:+-])(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[.-])[2-9]\d\d[.-]\d{4}(?![\w-]|\.\d)"
 )
 _LABEL_END = r"\\?[\"']?\s*[=:]\s*\\?[\"']?"
 _LABELLED = re.compile(
-    r"((?<![a-z])(?:phone|mobile|msisdn|telephone|tel|whatsapp|account|acct|iban|card|passport)"
-    r"(?:[ _-]?(?:number|no|num|id))?\.?" + _LABEL_END + r"|(?<![a-z])(?:phone|mobile|tel|account|passport) )"
-    r"(?=[A-Z]{0,3}[+(\d])([A-Z+(]{0,3}\d[\d ().-]{4,24}\d)(?![\w:]|\.\d)",
+    r"(?<![a-z<])((?:phone|mobile|msisdn|telephone|tel|whatsapp|account|acct|iban|card|passport)"
+    rf"\.?(?:[ _-]?(?:number|no|num|id))?\.?{_LABEL_END}(?!\d{{4}}-\d\d-\d\d)"
+    r"|(?:phone|mobile|account|passport) (?=\S{6}))"
+    r"([A-Z]{0,3}\+?\(?\d[\d ().-]{4,24}\d)(?![\w:-]|\.\d)",
     re.IGNORECASE,
 )
 _PERSON = r"customer|sender|beneficiary|recipient|payee|payer|remitter|account[ _-]?holder|card[ _-]?holder"
-_NAME_WORD = r"[^\W\d_][\w'’.-]*"
-_NAME_FIELD = re.compile(
-    rf"((?i:(?<![a-z])(?:(?:{_PERSON}|full|first|last)[ _-]?name|{_PERSON})){_LABEL_END})"
-    rf"({_NAME_WORD}(?: {_NAME_WORD}){{0,3}})"
+_NAME_LABEL = re.compile(
+    rf"(?<![a-z])(?:(?:{_PERSON}|full|first|last)[ _-]?name|{_PERSON}){_LABEL_END}", re.IGNORECASE
 )
+_QUOTED = re.compile(r"[^\"'\\<>]{1,80}(?=\\?[\"'])")
+_WORDS = re.compile(r"[^\W\d_][\w'’.-]*(?: [^\W\d_][\w'’.-]*(?!\s*[=:])){0,4}")
+_PARTICLES = frozenset(
+    (
+        "de", "da", "do", "dos", "das", "di", "del", "della", "la", "el", "le", "al",
+        "bin", "bint", "ibn", "ben", "van", "der", "den", "von", "zu", "y", "e",
+    )
+)  # fmt: skip
 _NAME_KEYS = re.compile(rf"(?:{_PERSON}|full|first|last|sur|given|family)[ _-]?name", re.IGNORECASE)
 _PERSON_KEYS = re.compile(_PERSON, re.IGNORECASE)
 _ACCOUNT_KEYS = re.compile(
-    r"(?:.*_)?(?:account|acct|iban|card|phone|mobile|tel|telephone|whatsapp|msisdn|passport|national)"
+    rf"(?:(?:{_PERSON}|user|from|to|source|destination|debit|credit|payout|bank|contact)[_-]?)?"
+    r"(?:account|acct|iban|card|phone|mobile|tel|telephone|whatsapp|msisdn|passport|national)"
     r"[_-]?(?:number|no|num|id)?",
     re.IGNORECASE,
 )
 _MASK = re.compile(r"<(?:email|account|phone|card|person):[0-9a-f]{6}>")
 _LEAST_DIGITS = 5
 """A number under a key such as `account` with fewer digits is no account number."""
+_PASSES = 4
 
 
 class Masker:
@@ -71,18 +84,24 @@ class Masker:
         """The installation's masker; its key is made once, in the state directory."""
         path = home() / "masking.key"
         if not path.exists():
-            path.touch(mode=0o600)
-            path.write_bytes(secrets.token_bytes(32))
+            _write_new(path, secrets.token_bytes(32))
         return cls(path.read_bytes())
 
     def text(self, text: str) -> str:
         """`text` with its personal data masked, as in `<email:3fa2c1>`."""
+        for _ in range(_PASSES):
+            before, text = text, self._once(text)
+            if text == before:
+                break
+        return text
+
+    def _once(self, text: str) -> str:
         text = _EMAIL.sub(self._replace("email"), text)
         text = _IBAN.sub(self._iban, text)
         text = _PHONE.sub(self._replace("phone", _valid_phone), text)
         text = _CARD.sub(self._replace("card", _valid_card), text)
-        text = _LABELLED.sub(self._labelled, text)
-        return _NAME_FIELD.sub(self._named, text)
+        text = _LABELLED.sub(lambda match: match[1] + self._mask("account", match[2]), text)
+        return self._names(text)
 
     def data(self, content: Any, key: str = "") -> Any:
         """JSON-like data with every string masked, and whole values under keys that hold personal data."""
@@ -93,8 +112,7 @@ class Masker:
         if isinstance(content, list | tuple):
             return [self.data(item, key) for item in content]
         if isinstance(content, int) and not isinstance(content, bool):
-            masked = self._value(str(content), key)
-            return content if masked == str(content) else masked
+            return self._mask("account", str(content)) if _is_account(str(content), key) else content
         return content
 
     def _name(self, name: Any) -> Any:
@@ -105,9 +123,7 @@ class Masker:
             return value
         if _NAME_KEYS.search(key) or (_PERSON_KEYS.fullmatch(key) and _like_a_name(value)):
             return self._mask("person", value)
-        if _ACCOUNT_KEYS.fullmatch(key) and sum(map(str.isdigit, value)) >= _LEAST_DIGITS:
-            return self._mask("account", value)
-        return self.text(value)
+        return self._mask("account", value) if _is_account(value, key) else self.text(value)
 
     def _replace(
         self, kind: str, valid: Callable[[str], bool] | None = None
@@ -125,13 +141,16 @@ class Masker:
                 return " ".join([self._mask("account", "".join(groups[:end])), *groups[end:]])
         return match[0]
 
-    def _labelled(self, match: re.Match[str]) -> str:
-        return match[1] + self._mask("account", match[2])
-
-    def _named(self, match: re.Match[str]) -> str:
-        """A labelled name masked; without the word `name` in its label it must begin like one."""
-        sure = "name" in match[1].lower() or _like_a_name(match[2])
-        return match[1] + self._mask("person", match[2]) if sure else match[0]
+    def _names(self, text: str) -> str:
+        """The text with the names behind labels such as `customer_name:` masked."""
+        parts: list[str] = []
+        end = 0
+        for label in _NAME_LABEL.finditer(text):
+            name = _name_at(text, label) if label.end() >= end else ""
+            if name:
+                parts += [text[end : label.end()], self._mask("person", name)]
+                end = label.end() + len(name)
+        return "".join([*parts, text[end:]])
 
     def _mask(self, kind: str, value: str) -> str:
         plain = value.lower() if kind == "email" else re.sub(r"[\s.()\"-]", "", value).lower()
@@ -139,15 +158,46 @@ class Masker:
         return f"<{kind}:{digest[:6]}>"
 
 
+def _write_new(path: Path, content: bytes) -> None:
+    """Writes a file that is complete from the moment it exists; another process's stays."""
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_bytes(content)
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(draft)
+    draft.unlink()
+
+
+def _is_account(value: str, key: str) -> bool:
+    return bool(_ACCOUNT_KEYS.fullmatch(key)) and sum(map(str.isdigit, value)) >= _LEAST_DIGITS
+
+
+def _name_at(text: str, label: re.Match[str]) -> str:
+    """The name behind a label, or nothing. Without the word `name` in its label it must look like one."""
+    sure = "name" in label[0].lower()
+    if label[0][-1] in "\"'":
+        quoted = _QUOTED.match(text, label.end())
+        return quoted[0] if quoted and (sure or _like_a_name(quoted[0])) else ""
+    found = _WORDS.match(text, label.end())
+    words = found[0].split(" ") if found else []
+    name = list(takewhile(lambda word: _like_a_name(word) or word in _PARTICLES, words))
+    while name and name[-1] in _PARTICLES:
+        name.pop()
+    return " ".join(name or (words[:2] if sure else []))
+
+
 def _like_a_name(text: str) -> bool:
-    """True if every word begins like a name's: a capital, or a letter of a script without capitals."""
-    words = text.split()
-    return bool(words) and all(word[0].isalpha() and not word[0].islower() for word in words)
+    """True if words begin like a name's, a capital or a letter of a script without capitals; no digits."""
+    words = [word for word in text.split() if word not in _PARTICLES]
+    return bool(words) and all(
+        word[0].isalpha() and not word[0].islower() and not any(map(str.isdigit, word)) for word in words
+    )
 
 
 def _valid_phone(text: str) -> bool:
-    """E.164: at most 15 digits; below 8 it may be anything."""
-    return 8 <= sum(map(str.isdigit, text)) <= 15 + 2 * text.startswith("00")
+    """E.164: at most 15 digits. Fewer than 8, or 11 with the prefix 00, may be anything."""
+    digits = sum(map(str.isdigit, text))
+    return 11 <= digits <= 17 if text.startswith("00") else 8 <= digits <= 15
 
 
 def _valid_card(text: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 
+from blocks.model import ModelError
 from tasks.conversation import read_context, read_result
 from tasks.domain import Answer, Ask, Decide, Known, ToolResult
 
@@ -22,10 +23,17 @@ class OfflineTransport(httpx2.AsyncBaseTransport):
         self._decide = decide
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """One turn."""
+        """One turn.
+
+        Raises:
+            ModelError: the skill's own code failed.
+        """
         body = json.loads(await request.aread())
         known = _known(body["messages"])
-        step = self._decide(known)
+        try:
+            step = self._decide(known)
+        except Exception as error:
+            raise ModelError(f"the offline model failed on this input: {error!r}") from error
         return httpx2.Response(200, json=_message(step, body["model"], len(known.results)))
 
 

@@ -12,10 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from blocks.printable import printable
 from blocks.units import format_dollars
 from tasks import approvals, journal, record
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#!|~])")
+_START = re.compile(r"^(\d*)([-+=.])")
+_ADDRESS = re.compile(r":(?=//)|\bwww(?=\.)", re.IGNORECASE)
 _LONGEST = 400
 _HIDDEN = ("actions", "context", "patterns", "evidence", "ruled_out", "fixes", "effect", "result", "previous")
 
@@ -46,9 +49,10 @@ def page(conn: Connection, execution_id: str) -> str:
 
 def escape(text: str) -> str:
     """Text of unknown origin on one line, with markdown's signs taken for what they are."""
-    one_line = " ".join(text.split())
+    one_line = printable(" ".join(text.split()))
     cut = one_line if len(one_line) <= _LONGEST else one_line[:_LONGEST] + "…"
-    return _MARKUP.sub(r"\\\1", cut).replace("://", ":\u200b//")
+    marked = _START.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", cut))
+    return _ADDRESS.sub("\\g<0>\u200b", marked)
 
 
 def _head(row: record.Execution) -> str:

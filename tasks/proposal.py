@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from math import ceil
 from typing import Any
 
 from sqlalchemy import Connection
 
 from blocks.config import Action
 from blocks.units import format_duration
-from tasks import actions, approvals, record
-from tasks.domain import Incomplete, Skill
+from tasks import actions, approvals, calls, record, report
+from tasks.domain import Incomplete, Skill, Target
 from tasks.loop import Result
 from tasks.platform import Platform
 from tasks.progress import tell
@@ -19,6 +20,8 @@ from tasks.tools import Toolbox
 
 SAMPLE = 5
 """Objects that an effect shows by name."""
+LONGEST_KEY = 500
+"""Characters of an object's key that the record holds."""
 
 
 async def propose(
@@ -26,16 +29,13 @@ async def propose(
 ) -> approvals.Approval | None:
     """Dry-runs a resolution's fixes and asks for a decision; None, with the outcome recorded, if idle.
 
-    With no person in the loop for the skill, and no dangerous action, it counts as approved by config.
+    With `auto_fix`, no person in the loop for the skill, and no dangerous action, config approves it.
     """
     settings = platform.domain(row.domain)
     proposal = result.output.model_dump(mode="json") if result.output else {}
     allowed = {action.name: action for action in settings.actions}
     try:
-        plans = [
-            await _plan(platform, row, skill, allowed[fix["action"]], fix, toolbox)
-            for fix in proposal["fixes"]
-        ]
+        plans = await _plans(platform, row, skill, allowed, proposal["fixes"], toolbox)
     except Incomplete as error:
         await _end(platform, row, "error", proposal, str(error), result.trace)
         return None
@@ -44,8 +44,10 @@ async def propose(
         await _end(platform, row, "success", {**proposal, "effect": effect}, "", result.trace)
         return None
     subject = row.pattern_key or row.run_id
-    automatic = row.skill_name not in settings.guardrails.human_in_loop and not any(
-        allowed[plan["action"]].dangerous for plan in plans
+    automatic = (
+        settings.auto_fix
+        and row.skill_name not in settings.guardrails.human_in_loop
+        and not any(plan["dangerous"] for plan in plans)
     )
 
     def ask(conn: Connection) -> approvals.Approval:
@@ -53,13 +55,16 @@ async def propose(
             conn,
             row.execution_id,
             subject=subject,
-            proposal={**proposal, "plans": plans, "trace": result.trace},
+            proposal={**proposal, "plans": plans, "trace": result.trace, "diagnosis": diagnosis(row)},
             effect=effect,
             expires=settings.guardrails.approval_expires,
             output={**proposal, "effect": effect},
         )
         if automatic:
             approvals.decide(conn, asked.id, True, by="config", via="no human_in_loop")
+        for older in approvals.find(conn, domain=row.domain, statuses=("superseded",)):
+            if older.superseded_by == asked.id:
+                report.conclude(conn, older.run_id)
         return asked
 
     asked = await platform.database.write(ask)
@@ -67,31 +72,56 @@ async def propose(
     return asked
 
 
-async def _plan(
+def diagnosis(row: record.Execution) -> dict[str, Any]:
+    """What the resolution was handed as the root cause and its evidence; empty if nothing was diagnosed."""
+    handed = (value for value in (row.input_data or {}).values() if isinstance(value, dict))
+    return next((value for value in handed if "root_cause" in value), {})
+
+
+async def _plans(
     platform: Platform,
     row: record.Execution,
     skill: Skill,
-    action: Action,
-    fix: Mapping[str, Any],
+    allowed: Mapping[str, Action],
+    fixes: list[dict[str, Any]],
     toolbox: Toolbox,
-) -> dict[str, Any]:
-    """What one action would do now: the dry run."""
+) -> list[dict[str, Any]]:
+    """Each fix's dry run; an object stands in one of them only."""
     if skill.fixer is None:
         raise Incomplete(f"{row.skill_name} has no objects to act on")
-    targets = await skill.fixer.targets(row.input_data, fix, toolbox.call)
+    plans: list[dict[str, Any]] = []
+    planned: set[str] = set()
+    for fix in fixes:
+        if fix["action"] not in allowed:
+            raise Incomplete(f"{fix['action']} is no longer allowed by the config")
+        targets = await skill.fixer.targets(row.input_data, fix, toolbox.call)
+        left = [target for target in targets if target.key not in planned]
+        plan = await _plan(platform, allowed[fix["action"]], fix, left, skill.fixer.noun)
+        planned |= {target["key"] for target in plan["targets"]}
+        plans.append(plan)
+    return plans
+
+
+async def _plan(
+    platform: Platform, action: Action, fix: Mapping[str, Any], targets: list[Target], noun: str
+) -> dict[str, Any]:
+    """What one action would do now: the dry run."""
     taken = await platform.database.read(
         lambda conn: actions.taken(conn, action.name, [target.key for target in targets])
     )
     free = [target for target in targets if target.key not in taken]
-    chosen = free[: action.max_objects]
+    fit = [target for target in free if _fits(action, target)]
+    if free and not fit:
+        raise Incomplete(_unfit(action, free[0]))
+    chosen = fit[: action.max_objects]
     seconds = len(chosen) * action.rate.interval
-    noun = skill.fixer.noun
-    lasting = format_duration(timedelta(seconds=int(seconds)))
-    text = f"{action.name}: {len(chosen)} {noun} at {action.rate}, about {lasting}"
+    text = f"{action.name}: {len(chosen)} {noun} at {action.rate}, about {_lasting(seconds)}"
     if taken:
         text += f"; {len(taken)} left out, acted on before"
-    if len(free) > len(chosen):
-        text += f"; {len(free) - len(chosen)} left for a next run, {action.max_objects} are allowed at a time"
+    if len(fit) < len(free):
+        text += f"; {len(free) - len(fit)} left out, their ids can't be put into a request"
+    if len(fit) > len(chosen):
+        text += f"; {len(fit) - len(chosen)} left for a next run, {action.max_objects} are allowed at a time"
     return {
         "action": action.name,
         "description": action.description,
@@ -107,6 +137,26 @@ async def _plan(
     }
 
 
+def _fits(action: Action, target: Target) -> bool:
+    return not _unfit(action, target)
+
+
+def _unfit(action: Action, target: Target) -> str:
+    """Why no request can be made for the object; empty if one can."""
+    if len(target.key) > LONGEST_KEY or any(ord(sign) < 32 for sign in target.key):
+        return f"{target.key[:80]!r} is no usable id"
+    try:
+        calls.prepare(action, target.fields, action.body)
+    except calls.Unfit as error:
+        return f"{action.name}: {error}"
+    return ""
+
+
+def _lasting(seconds: float) -> str:
+    whole = ceil(seconds)
+    return format_duration(timedelta(seconds=whole if whole < 120 else ceil(whole / 60) * 60))
+
+
 async def _end(
     platform: Platform, row: record.Execution, outcome: record.Outcome, output: Any, error: str, trace: str
 ) -> None:
@@ -115,3 +165,4 @@ async def _end(
             conn, row.execution_id, outcome, output=output, error=error or None, trace=trace
         )
     )
+    tell("skill", f"ends: {outcome}" + (f" ({error})" if error else ", nothing to act on"), row.skill_name)

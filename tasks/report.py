@@ -10,20 +10,35 @@ from blocks.units import dollars
 from tasks import approvals, handoffs, inbox, record
 
 _OPEN = ("waiting", "approved")
+_UNDONE = ("rejected", "expired", "superseded")
 
 
 def result(conn: Connection, run_id: str) -> tuple[inbox.Result, str]:
     """A run's result and the reason for it, once its skills have ended or wait."""
-    executions = record.of_run(conn, run_id)
-    if any(approval.status in _OPEN for approval in approvals.find(conn, run_id=run_id)):
+    executions, asked = record.of_run(conn, run_id), approvals.find(conn, run_id=run_id)
+    if any(approval.status in _OPEN for approval in asked):
         return "awaiting_approval", ""
     specialists = [row for row in executions if row.skill_role == "specialist"]
+    refused = [row for row in executions if row.outcome == "refused"]
+    if refused and len(refused) == len(specialists or executions):
+        return "refused", _reasons(refused)
     if not specialists:
         return "no_action", ""
+    broken = [approval for approval in asked if approval.status in ("stopped", "failed")]
     failed = [row for row in specialists if row.outcome == "error"]
+    if broken:
+        return "failed", "; ".join(f"{each.id} {each.status}: {each.result['text']}" for each in broken)
     if len(failed) == len(specialists):
-        return "failed", "; ".join(f"{row.skill_name}: {row.error}" for row in failed)
-    return "completed", ""
+        return "failed", _reasons(failed)
+    undone = [f"the fix for {each.subject} was {each.status}" for each in asked if each.status in _UNDONE]
+    return "completed", "; ".join([*undone, *([_reasons(failed)] if failed else [])])
+
+
+def conclude(conn: Connection, run_id: str) -> None:
+    """Replaces the result `awaiting_approval` of a finished run, once no fix of it waits any more."""
+    now, reason = result(conn, run_id)
+    if now != "awaiting_approval":
+        inbox.conclude(conn, run_id, now, reason)
 
 
 def of_run(conn: Connection, run_id: str) -> dict[str, Any]:
@@ -53,6 +68,7 @@ def execution(row: record.Execution) -> dict[str, Any]:
         "domain": row.domain,
         "skill": row.skill_name,
         "role": row.skill_role,
+        "pattern": row.pattern_key,
         "model": row.model,
         "provider": row.provider,
         "outcome": row.outcome,
@@ -115,3 +131,7 @@ def _handoff(each: handoffs.Handoff) -> dict[str, Any]:
         "pattern": each.pattern_key,
         "context": each.context,
     }
+
+
+def _reasons(rows: list[record.Execution]) -> str:
+    return "; ".join(f"{row.skill_name}: {row.error}" for row in rows)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
+from blocks.database import DatabaseError
 from tasks import admission, handoffs, inbox, record, report
 from tasks.admission import Refused
 from tasks.domain import Domain
@@ -170,7 +171,15 @@ class Run:
         )
 
     async def _perform(self, flow: SkillFlow, row: record.Execution) -> None:
-        """Performs an execution; how it ended stands in the record."""
+        """Performs an execution, unless the domain was stopped; how it ended stands in the record."""
+        try:
+            await self._platform.database.read(lambda conn: admission.check_switch(conn, row.domain))
+        except Refused as refused:
+            reason = str(refused)
+            await self._platform.database.write(
+                lambda conn: record.finish(conn, row.execution_id, "refused", error=reason)
+            )
+            return
         with contextlib.suppress(SkillFailed):
             await flow(row.execution_id)
 
@@ -198,7 +207,8 @@ async def admitted(code: Domain, given: BaseModel, trigger_id: str = "", key: st
     Args:
         given: the run's input; a stored trigger's payload replaces it.
         trigger_id: the trigger to work on; a new one is stored if empty.
-        key: tells a new trigger apart from others, so that it is stored once; unique if empty.
+        key: tells a new trigger apart from others, so that it is stored once; unique if empty. One that
+            failed is worked on again.
 
     Raises:
         Taken: another process works on the trigger, or it is over.
@@ -206,20 +216,14 @@ async def admitted(code: Domain, given: BaseModel, trigger_id: str = "", key: st
     async with opened() as platform, equipped(platform, code.name):
         owner = claimant()
         trigger = await platform.database.write(
-            lambda conn: (
-                inbox.get(conn, trigger_id)
-                if trigger_id
-                else inbox.accept(
-                    conn, "run", code.name, key or f"run {owner}", given.model_dump(mode="json")
-                )
-            )
+            lambda conn: _trigger(conn, code.name, given, trigger_id, key or f"run {owner}")
         )
         run = Run(platform, code, trigger)
         try:
             await platform.database.write(lambda conn: admission.admit(conn, platform.config, trigger, owner))
         except Refused as refused:
             run.refusal = str(refused)
-            await platform.database.write(lambda conn: inbox.refuse(conn, trigger.id, run.refusal))
+            await platform.database.write(lambda conn: admission.refuse(conn, trigger, owner, run.refusal))
             tell("run", f"run {run.run_id} refused: {run.refusal}")
             yield run
             return
@@ -233,6 +237,15 @@ async def admitted(code: Domain, given: BaseModel, trigger_id: str = "", key: st
             await _end(platform, trigger, owner, "")
 
 
+def _trigger(conn: Connection, domain: str, given: BaseModel, id: str, key: str) -> inbox.Trigger:
+    if id:
+        return inbox.get(conn, id)
+    trigger = inbox.accept(conn, "run", domain, key, given.model_dump(mode="json"))
+    if trigger.state == "failed" and inbox.reopen(conn, trigger.id):
+        return inbox.get(conn, trigger.id)
+    return trigger
+
+
 @asynccontextmanager
 async def _heartbeat(platform: Platform, trigger: inbox.Trigger, owner: str) -> AsyncIterator[None]:
     """Holds the claim while the block runs."""
@@ -240,7 +253,10 @@ async def _heartbeat(platform: Platform, trigger: inbox.Trigger, owner: str) -> 
     async def beat() -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            await platform.database.write(lambda conn: inbox.extend(conn, trigger.id, owner, admission.LEASE))
+            with contextlib.suppress(DatabaseError):
+                await platform.database.write(
+                    lambda conn: inbox.extend(conn, trigger.id, owner, admission.LEASE)
+                )
 
     beating = asyncio.create_task(beat())
     try:
@@ -252,7 +268,7 @@ async def _heartbeat(platform: Platform, trigger: inbox.Trigger, owner: str) -> 
 async def _end(platform: Platform, trigger: inbox.Trigger, owner: str, failure: str) -> None:
     def end(conn: Connection) -> None:
         result, reason = report.result(conn, trigger.run_id)
-        if failure:
+        if failure and result != "refused":
             result, reason = "failed", failure
         state: Literal["done", "failed"] = "failed" if result == "failed" else "done"
         inbox.finish(conn, trigger.id, owner, state, result=result, reason=reason)

@@ -6,13 +6,16 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blocks.config import Config, Domain, Skill
 from blocks.mcp import Connection, McpUnavailable
 from tasks.domain import ToolStatus
 from tasks.masking import Masker
 from tasks.shrink import shrink
+
+if TYPE_CHECKING:
+    from mcp.types import Tool
 
 _COARSE = 10
 """A result is first cut to this many times its limit, so that masking never walks through megabytes."""
@@ -35,6 +38,7 @@ class Toolbox:
         }
         self._server_of = {tool: name for name, tools in domain.mcp_tools.items() for tool in tools}
         self._definitions: dict[str, dict[str, Any]] = {}
+        self._faults: dict[str, str] = {}
         self._masker = masker
 
     async def __aenter__(self) -> Toolbox:
@@ -43,21 +47,24 @@ class Toolbox:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*(connection.close() for connection in self._connections.values()))
 
-    async def definitions(self, names: Iterable[str]) -> list[dict[str, Any]]:
-        """The Messages API's tool definitions for these tools, in name order.
-
-        Raises:
-            McpUnavailable: a server can't be reached, lacks the tool, or does not mark it read-only.
-        """
-        wanted = sorted(names)
-        servers = {self._server_of[name] for name in wanted if name not in self._definitions}
-        await asyncio.gather(*(self._learn(server) for server in servers))
-        return [self._definitions[name] for name in wanted]
+    async def offered(self, names: Iterable[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """The Messages API's definitions of these tools, in name order; and why the others can't be used."""
+        wanted = sorted(set(names))
+        unlisted = {
+            name: f"no server in mcp_tools has {name}" for name in wanted if name not in self._server_of
+        }
+        servers = {self._server_of[name] for name in wanted if name not in {*self._definitions, *unlisted}}
+        await asyncio.gather(*(self._learn(server) for server in sorted(servers)))
+        there = [self._definitions[name] for name in wanted if name in self._definitions]
+        faults = {**self._faults, **unlisted}
+        return there, {name: faults[name] for name in wanted if name not in self._definitions}
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[ToolStatus, Any]:
         """Calls a tool as code, with the full, unmasked result."""
         try:
-            await self.definitions([name])
+            _, missing = await self.offered([name])
+            if missing:
+                return "error", missing[name]
             unknown = set(arguments) - set(self._definitions[name]["input_schema"].get("properties", {}))
             if unknown:
                 return "error", self._unknown_arguments(name, unknown)
@@ -82,29 +89,43 @@ class Toolbox:
         return status, shrink(self._masker.data(coarse), limit)
 
     async def _learn(self, server: str) -> None:
-        offered = {tool.name: tool for tool in await self._connections[server].tools()}
-        for name in (tool for tool, owner in self._server_of.items() if owner == server):
+        """Notes what the server offers of its listed tools, or what is wrong with each."""
+        owned = [tool for tool, owner in self._server_of.items() if owner == server]
+        try:
+            offered = {tool.name: tool for tool in await self._connections[server].tools()}
+        except McpUnavailable as error:
+            self._faults |= dict.fromkeys(owned, str(error))
+            return
+        for name in owned:
             tool = offered.get(name)
             if tool is None:
-                raise McpUnavailable(f"MCP server {server} has no tool {name}; it has: {', '.join(offered)}")
-            if tool.annotations is None or not tool.annotations.read_only_hint:
-                raise McpUnavailable(f"tool {name} of {server} is not marked read-only; no skill may use it")
-            self._definitions[name] = {
-                "name": name,
-                "description": tool.description or "",
-                "input_schema": {k: v for k, v in tool.input_schema.items() if k in _SCHEMA_KEYS},
-            }
+                self._faults[name] = (
+                    f"MCP server {server} has no tool {name}; it has: {', '.join(offered)[:500]}; "
+                    f"check mcp_tools.{server}"
+                )
+            elif tool.annotations is None or not tool.annotations.read_only_hint:
+                self._faults[name] = f"tool {name} of {server} is not marked read-only; no skill may use it"
+            else:
+                self._definitions[name] = _definition(tool)
 
     def _unknown_arguments(self, name: str, unknown: set[str]) -> str:
         known = ", ".join(self._definitions[name]["input_schema"].get("properties", {}))
         return f"{name} has no argument {', '.join(sorted(unknown))[:200]}; it has: {known}"
 
 
+def _definition(tool: Tool) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "description": tool.description or "",
+        "input_schema": {k: v for k, v in tool.input_schema.items() if k in _SCHEMA_KEYS},
+    }
+
+
 def _text(result: Any) -> Any:
     text = "\n".join(block.text for block in result.content if getattr(block, "text", None))
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -1,3 +1,3 @@
 """Fixtures that all tests may use."""
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.harness", "tests.postgres"]

@@ -37,7 +37,7 @@ async def test_stages_are_counted_against_their_own_sla(book: Book) -> None:
     assert answer["open_orders"] == 5
     lulu, kyc = answer["stages"]
     assert (lulu["stage"], lulu["count"], lulu["critical_count"], lulu["sla_hours"]) == ("lulu", 2, 1, 2)
-    assert (lulu["sample_orders"], lulu["oldest_age_hours"]) == (["b", "a"], 9)
+    assert (lulu["sample_orders"], lulu["oldest_age_hours"]) == (["a", "b"], 9)
     assert lulu["amount_at_risk_usd"] == 110.5
     assert lulu["onset"] == "2026-02-16T23:00:00Z"
     assert (kyc["stage"], kyc["count"], kyc["sample_orders"]) == ("kyc", 1, ["e"])
@@ -259,8 +259,14 @@ def _expected(orders: list[Order], stage: str) -> dict[str, Any] | None:
         "critical_count": sum(order.priority == "critical" for order in stuck),
         "amount_at_risk_usd": sum(max(order.amount or 0, 0) for order in stuck),
         "previous": previous,
-        "samples": [order.id for order in sorted(stuck, key=lambda o: (-o.age, o.id))[:5]],
+        "samples": _samples(stuck),
     }
+
+
+def _samples(stuck: list[Order]) -> list[str]:
+    ids = [order.id for order in stuck]
+    critical = [order.id for order in stuck if order.priority == "critical"]
+    return list(dict.fromkeys([min(ids), max(ids), *([min(critical)] if critical else [])]))
 
 
 async def test_every_statement_compiles_for_redshift_connector(book: Book) -> None:

@@ -3,9 +3,10 @@
 from blocks.warehouse.condition import ConditionError, compile_condition, condition_columns
 from blocks.warehouse.engine import Reader, Warehouse, WarehouseError
 from blocks.warehouse.mapping import BoundTable, Kind, MappingError, bind
-from blocks.warehouse.moment import Moment, well_formed
+from blocks.warehouse.moment import EPOCH, Moment, well_formed
 
 __all__ = [
+    "EPOCH",
     "BoundTable",
     "ConditionError",
     "Kind",

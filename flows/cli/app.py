@@ -43,12 +43,15 @@ Person = Annotated[str, typer.Option("--as", help="Your name. A typed name is a 
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=2, default=str, ensure_ascii=False)
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
 
 
 def say(text: str) -> None:
     """A line for people, on stderr."""
-    sys.stderr.write(text + "\n")
+    from blocks.printable import printable
+
+    sys.stderr.write(printable(text) + "\n")
 
 
 def leave(code: Exit) -> None:

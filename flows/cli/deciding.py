@@ -2,24 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from flows.cli import server
+
+if TYPE_CHECKING:
+    from tasks.approvals import Decision
+    from tasks.platform import Platform
 
 
 async def decide(approval_id: str, approve: bool, name: str, comment: str) -> dict[str, Any]:
-    """The approval as it stands afterwards, with `status` saying what this call came to.
+    """The approval as it stands afterwards; `status` says what this call came to: its decision, or why none.
+
+    An approved fix whose carrying out was cut off is carried on: `continued`.
 
     Raises:
         UnknownApproval: there is no such approval.
         NotAllowed: this person may not decide on it.
     """
-    from tasks import approvals, decision, fix, report
+    from tasks import approvals, decision, report
     from tasks.platform import opened
-    from tasks.skill import equipped
 
     async with opened() as platform:
         made = await decision.decide(platform, approval_id, approve, by=name, via="cli", comment=comment)
-        if made.status == "approved":
-            async with equipped(platform, made.approval.domain) as toolbox:
-                await fix.carry_out(platform, approval_id, toolbox)
+        status: str = made.status
+        if approve and made.approval.status == "approved":
+            status = await _carry_out(platform, made)
+        await _wake(platform)
         now = await platform.database.read(lambda conn: approvals.get(conn, approval_id))
-        return {**report.approval(now), "status": made.status, "approval_status": now.status}
+        return {**report.approval(now), "status": status, "approval_status": now.status}
+
+
+async def take_back(approval_id: str, name: str) -> dict[str, Any]:
+    """Undoes what a fix did; counts, and a text.
+
+    Raises:
+        UnknownApproval: there is no such approval.
+        NotUndoable: it can't be taken back.
+    """
+    from tasks import undo
+    from tasks.platform import opened
+
+    async with opened() as platform:
+        return await undo.take_back(platform, approval_id, name)
+
+
+async def _carry_out(platform: Platform, made: Decision) -> str:
+    """Carries the fix out; one approved earlier too, if whoever carried it out is gone (`continued`)."""
+    from tasks import fix
+    from tasks.skill import equipped
+
+    if not (made.decided or fix.abandoned(made.approval)):
+        return made.status
+    async with equipped(platform, made.approval.domain) as toolbox:
+        try:
+            await fix.carry_out(platform, made.approval.id, toolbox)
+        except fix.NotApproved:
+            return made.status
+    return made.status if made.decided else "continued"
+
+
+async def _wake(platform: Platform) -> None:
+    """Lets flow runs that wait for a decided fix go on, if a server is there."""
+    from tasks import decision
+
+    waiting = await platform.database.read(decision.asleep)
+    if not waiting:
+        return
+    joined = await asyncio.to_thread(server.join)
+    if joined:
+        from flows import waking
+
+        await waking.wake(platform)

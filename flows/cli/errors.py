@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
-from flows.cli.app import Exit, say
+from flows.cli.app import Exit, print_json, say
 
 _CODES = {
     "blocks.config_file.ConfigError": Exit.USAGE,
@@ -19,12 +19,14 @@ _CODES = {
     "tasks.approvals.UnknownApproval": Exit.USAGE,
     "tasks.decision.NotAllowed": Exit.REFUSED,
     "tasks.fix.NotApproved": Exit.REFUSED,
+    "tasks.undo.NotUndoable": Exit.REFUSED,
     "tasks.admission.Taken": Exit.FAILED,
     "tasks.run.RunFailed": Exit.FAILED,
     "blocks.database.DatabaseError": Exit.FAILED,
     "blocks.mcp.McpUnavailable": Exit.FAILED,
     "flows.cli.server.ServerError": Exit.FAILED,
 }
+INTERRUPTED = 130
 
 
 class Usage(Exception):
@@ -33,28 +35,45 @@ class Usage(Exception):
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turns the errors that people can do something about into a message and an exit code."""
+    """Turns what goes wrong into a message and an exit code; with `--json`, into a document too."""
     try:
         yield
     except KeyboardInterrupt:
-        say("Interrupted. What was done so far is recorded.")
-        sys.exit(130)
+        _leave("Interrupted. What was done so far is recorded.", INTERRUPTED)
+    except BrokenPipeError:
+        _close_stdout()
+        sys.exit(Exit.FAILED)
     except Usage as error:
-        say(f"Error: {error}")
-        sys.exit(Exit.USAGE)
+        _leave(f"Error: {error}", Exit.USAGE)
     except OSError as error:
         _reraise_in_debug()
-        say(f"Error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
-        sys.exit(Exit.FAILED)
+        _leave(f"Error: {_said(error)}", Exit.FAILED)
     except Exception as error:
         _reraise_in_debug()
         code = _code(error)
-        if code is None:
-            say(f"Error: {type(error).__name__}: {error}")
-            say("This is a fault of Aspora; set ASPORA_DEBUG=1 to see where.")
-            sys.exit(Exit.FAILED)
-        say(f"Error: {error}")
-        sys.exit(code)
+        if code is not None:
+            _leave(f"Error: {error}", code)
+        say("This is a fault of Aspora; set ASPORA_DEBUG=1 to see where.")
+        _leave(f"Error: {type(error).__name__}: {error}", Exit.FAILED)
+
+
+def _leave(message: str, code: int) -> None:
+    say(message)
+    if "--json" in sys.argv:
+        print_json({"error": message.removeprefix("Error: "), "exit_code": int(code)})
+    sys.exit(code)
+
+
+def _said(error: OSError) -> str:
+    where = f": {error.filename}" if error.filename else ""
+    home = os.environ.get("ASPORA_HOME", "")
+    hint = "; ASPORA_HOME must be a directory that may be written" if home and home in where else ""
+    return f"{error.strerror or error}{where}{hint}"
+
+
+def _close_stdout() -> None:
+    """The reader is gone: nothing more is flushed to it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reraise_in_debug() -> None:

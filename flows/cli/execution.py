@@ -23,13 +23,12 @@ def executions(
     as_json: AsJson = False,
 ) -> None:
     """Search the finished executions of skills."""
+    from flows.cli.ledger import database
     from flows.cli.pictures import show_executions
     from tasks import record, report
-    from tasks.platform import open_now
 
     start = _since(since)
-    database = open_now().database
-    rows = database.read_now(
+    rows = database().read_now(
         lambda conn: record.search(
             conn, domain=domain, skill=skill, outcome=outcome, since=start, limit=limit
         )
@@ -48,31 +47,30 @@ def show(
     """One execution's page: input, tool calls, reasoning, output, cost, latency."""
     from rich.markdown import Markdown
 
+    from flows.cli.ledger import database
     from flows.cli.pictures import console
     from tasks import journal, record, report
     from tasks.page import page
-    from tasks.platform import open_now
 
-    database = open_now().database
+    opened = database()
     if as_json:
-        row = database.read_now(lambda conn: record.get(conn, execution_id))
-        steps = database.read_now(lambda conn: journal.steps(conn, execution_id))
+        row = opened.read_now(lambda conn: record.get(conn, execution_id))
+        steps = opened.read_now(lambda conn: journal.steps(conn, execution_id))
         print_json({**report.execution(row), "steps": [step.model_dump(mode="json") for step in steps]})
         return
-    console().print(Markdown(database.read_now(lambda conn: page(conn, execution_id)), hyperlinks=False))
+    console().print(Markdown(opened.read_now(lambda conn: page(conn, execution_id)), hyperlinks=False))
 
 
 @app.command()
 def route(since: Since = "7d", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """What the routing rules would have done with the recorded runs, against what was done."""
+    from flows.cli.ledger import platform
     from flows.cli.pictures import show_routes
     from flows.routes import compare
-    from tasks.platform import open_now
 
     use_config(config)
-    platform = open_now()
-    start = _since(since)
-    rows = platform.database.read_now(lambda conn: compare(conn, platform, start))
+    start, opened = _since(since), platform()
+    rows = opened.database.read_now(lambda conn: compare(conn, opened, start))
     if as_json:
         print_json(rows)
     else:
@@ -84,5 +82,5 @@ def _since(text: str) -> datetime:
 
     try:
         return datetime.now(UTC) - parse_duration(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise Usage(f"--since: {error}") from error

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from rich.console import Console, Group
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from blocks.printable import printable
 
 _TREND = {"UP": "[red]▲ UP[/]", "DOWN": "[green]▼ DOWN[/]", "STABLE": "● STABLE"}
 _STATE = {
@@ -18,7 +21,14 @@ _STATE = {
     "refused": "[red]refused[/]",
     "failed": "[red]failed[/]",
 }
+_RULED_OUT = 3
+"""Causes that were considered and dropped, shown in a report."""
 _HIDDEN = ("context", "headline", "continuing", "route_to", "trend_ratio")
+
+
+def escape(text: str) -> str:
+    """Text of unknown origin for rich: no markup, and nothing that the terminal obeys."""
+    return escape_markup(printable(text))
 
 
 def console() -> Console:
@@ -29,27 +39,55 @@ def console() -> Console:
 def show_report(report: dict[str, Any]) -> None:
     """A run: what the manager found, what specialists concluded, what waits, what it cost."""
     out = console()
+    proposing = {approval["execution_id"] for approval in report["approvals"]}
     for execution in report["executions"]:
         if execution["role"] == "manager" and execution["output"]:
             out.print(_triage(execution))
-        elif execution["role"] == "specialist":
+        elif execution["role"] == "specialist" and execution["execution_id"] not in proposing:
             out.print(_specialist(execution))
     for approval in report["approvals"]:
-        show_proposal(approval)
+        show_proposal(approval, grounds=False)
     _foot(out, report)
 
 
-def show_proposal(approval: dict[str, Any]) -> None:
-    """A proposed fix: what it will do, and what became of it."""
-    out = console()
-    lines = [escape(approval["proposal"].get("summary", ""))]
-    for plan in approval["proposal"]["plans"]:
-        lines.append(f"[bold]{escape(plan['text'])}[/], ${plan['amount']:,.0f} in all")
+def show_proposal(approval: dict[str, Any], grounds: bool = True) -> None:
+    """A proposed fix: what it will do, and what became of it.
+
+    Args:
+        grounds: the diagnosis and its evidence too.
+    """
+    proposal = approval["proposal"]
+    lines = [escape(proposal.get("summary", ""))]
+    found = proposal.get("diagnosis") or {}
+    if grounds and found.get("root_cause"):
+        lines.append(f"[bold]Because:[/] {escape(found['root_cause'])} (confidence {found['confidence']})")
+        lines += _evidence(found)
+    for plan in proposal["plans"]:
+        lines += _plan(plan)
     if approval["result"]:
         lines.append(f"[bold]Result:[/] {escape(approval['result']['text'])}")
+    if approval["comment"]:
+        lines.append(f"[bold]Comment:[/] {escape(approval['comment'])}")
+    if approval["status"] == "waiting":
+        lines.append(f"[dim]until {approval['expires_at'][:16].replace('T', ' ')} UTC[/]")
     who = f" by {escape(approval['decided_by'])}" if approval["decided_by"] else ""
+    if approval["superseded_by"]:
+        who = f" by {approval['superseded_by']}"
     title = f"{approval['id']} {escape(approval['subject'])}: {approval['status']}{who}"
-    out.print(Panel("\n".join(lines), title=title, title_align="left", border_style="yellow"))
+    console().print(Panel("\n".join(lines), title=title, title_align="left", border_style="yellow"))
+
+
+def _plan(plan: dict[str, Any]) -> list[str]:
+    sample = ", ".join(str(next(iter(fields.values()), "")) for fields in plan["sample"])
+    more = " …" if plan["objects"] > len(plan["sample"]) else ""
+    lines = [f"[bold]{escape(plan['text'])}[/], ${plan['amount']:,.0f} in all"]
+    if plan["dangerous"]:
+        lines.append("[red]dangerous: needs a verified approver[/]")
+    return [*lines, f"[dim]{escape(sample)}{more}[/]"] if sample else lines
+
+
+def _evidence(found: dict[str, Any]) -> list[str]:
+    return [f"  · {escape(item['source'])}: {escape(item['finding'])}" for item in found.get("evidence", [])]
 
 
 def _triage(execution: dict[str, Any]) -> Group:
@@ -64,10 +102,12 @@ def _triage(execution: dict[str, Any]) -> Group:
     for pattern in patterns:
         cells = [_cell(name, pattern[name]) for name in columns]
         table.add_row(*cells, escape(pattern["route_to"] or "–"))
-    notes = [Text(output["summary"])]
-    notes += [Text(f"! {warning}", style="yellow") for warning in output.get("warnings", [])]
+    notes = [Text(printable(output["summary"]))]
+    notes += [Text(printable(f"! {warning}"), style="yellow") for warning in output.get("warnings", [])]
     if output.get("recovered"):
-        notes.append(Text(f"recovered since the last run: {', '.join(output['recovered'])}", style="green"))
+        notes.append(
+            Text(printable(f"recovered since the last run: {', '.join(output['recovered'])}"), style="green")
+        )
     return Group(table, *notes) if patterns else Group(*notes)
 
 
@@ -87,22 +127,27 @@ def _specialist(execution: dict[str, Any]) -> Panel:
     if "root_cause" in output:
         cause = output["root_cause"] or "no root cause found"
         lines.append(f"[bold]Root cause:[/] {escape(cause)}")
-        lines += [f"  · {escape(item['source'])}: {escape(item['finding'])}" for item in output["evidence"]]
+        lines += _evidence(output)
         if output["recommended_fix"]:
             lines.append(f"[bold]Fix:[/] {escape(output['recommended_fix'])}")
         lines.append(f"[bold]Confidence:[/] {output['confidence']}")
-        lines += [
-            f"[dim]ruled out: {escape(item['cause'])} ({escape(item['reason'])})[/]"
-            for item in output["ruled_out"]
-        ]
+        lines += _ruled_out(output["ruled_out"])
     elif output.get("summary"):
         lines.append(escape(output["summary"]))
     if execution["error"]:
         lines.append(f"[red]{escape(execution['error'])}[/]")
-    subject = (execution["input"] or {}).get("stuck_at", "")
     outcome = execution["outcome"] or "waits"
-    title = f"{execution['skill']} {escape(str(subject))}: {outcome}"
+    title = f"{execution['skill']} {escape(execution['pattern'] or '')}: {outcome}"
     return Panel("\n".join(lines) or "–", title=title, title_align="left", subtitle=execution["execution_id"])
+
+
+def _ruled_out(dropped: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"[dim]ruled out: {escape(item['cause'])} ({escape(item['reason'])})[/]"
+        for item in dropped[:_RULED_OUT]
+    ]
+    more = len(dropped) - _RULED_OUT
+    return [*lines, f"[dim]and {more} more; `aspora show` has all[/]"] if more > 0 else lines
 
 
 def _foot(out: Console, report: dict[str, Any]) -> None:
@@ -116,6 +161,7 @@ def _foot(out: Console, report: dict[str, Any]) -> None:
     for approval in report["approvals"]:
         if approval["status"] == "waiting":
             out.print(f"  aspora approve {approval['id']} --as NAME")
+            out.print(f"  aspora reject {approval['id']} --as NAME --reason WHY")
 
 
 def show_executions(listed: list[dict[str, Any]]) -> None:
@@ -140,18 +186,25 @@ def show_executions(listed: list[dict[str, Any]]) -> None:
 
 
 def show_routes(rows: list[dict[str, Any]]) -> None:
-    """What rules would do against what was done."""
+    """What rules would do against what was done: the decisions that would differ, and all of them counted."""
     out = console()
-    table = Table(title="Routing rules on recorded runs", title_justify="left")
-    for name in ("run", "pattern", "from", "was", "would be"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        was, would = ", ".join(row["was"]) or "none", ", ".join(row["would_be"]) or "none"
-        colour = "[yellow]" if was != would else "[dim]"
-        table.add_row(row["run_id"], escape(row["pattern"]), row["from"], was, f"{colour}{would}[/]")
-    changed = sum(row["was"] != row["would_be"] for row in rows)
-    out.print(table)
-    out.print(f"{changed} of {len(rows)} decisions would differ.")
+    changed = [row for row in rows if row["was"] != row["would_be"]]
+    if changed:
+        table = Table(title="Decisions that would differ", title_justify="left")
+        for name in ("run", "pattern", "from", "was", "would be"):
+            table.add_column(name, overflow="fold")
+        for row in changed:
+            was, would = _led(row["was"]), _led(row["would_be"])
+            table.add_row(row["run_id"], escape(row["pattern"]), row["from"], was, f"[yellow]{would}[/]")
+        out.print(table)
+    runs = len({row["run_id"] for row in rows})
+    for (sender, would), count in Counter((row["from"], _led(row["would_be"])) for row in rows).items():
+        out.print(f"  {count:>5} x {sender} → {would}")
+    out.print(f"{len(changed)} of {len(rows)} decisions in {runs} runs would differ.")
+
+
+def _led(skills: list[str]) -> str:
+    return ", ".join(skills) or "none"
 
 
 def show_metrics(name: str, result: dict[str, Any]) -> None:
@@ -164,7 +217,7 @@ def show_metrics(name: str, result: dict[str, Any]) -> None:
         table.add_row(metric, "–" if value is None else f"{value:.3f}")
     out.print(table)
     for failure in result.get("failures", []):
-        out.print(f"  {failure}", markup=False)
+        out.print(f"  {printable(failure)}", markup=False)
 
 
 def show_bench(result: list[dict[str, Any]]) -> None:

@@ -54,17 +54,23 @@ def _input(text: str) -> dict[str, Any]:
     if not text:
         return {}
     if text.startswith("@"):
-        path = Path(text[1:])
-        if not path.is_file():
-            raise Usage(f"--input {text}: there is no such file")
-        text = path.read_text(encoding="utf-8")
+        text = _contents(Path(text[1:]))
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Usage(f'--input is no JSON: {error}; write it as \'{{"stage": "lulu"}}\' or @FILE') from error
     if not isinstance(given, dict):
         raise Usage('--input must be a JSON object, such as \'{"stage": "lulu"}\'')
     return given
+
+
+def _contents(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise Usage(f"--input @{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Usage(f"--input @{path}: the file is not text in UTF-8") from error
 
 
 def _decide(session: Any, report: dict[str, Any], approve: str, reject: str, as_json: bool) -> dict[str, Any]:
@@ -79,9 +85,19 @@ def _decide(session: Any, report: dict[str, Any], approve: str, reject: str, as_
             session.show_proposal(each)
             name, yes = _ask(each["id"])
         if name:
-            wait_for(session.decide(each["id"], yes, name))
+            _decide_one(session, each["id"], yes, name)
     result: dict[str, Any] = session.reread(report["run_id"])
     return result
+
+
+def _decide_one(session: Any, approval_id: str, approve: bool, name: str) -> None:
+    """Decides on one fix; one that this person may not decide on is left waiting."""
+    from tasks.decision import NotAllowed
+
+    try:
+        wait_for(session.decide(approval_id, approve, name))
+    except NotAllowed as error:
+        say(f"{approval_id} still waits: {error}")
 
 
 def _ask(approval_id: str) -> tuple[str, bool]:

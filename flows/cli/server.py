@@ -35,7 +35,7 @@ class ServerError(Exception):
 def prepare() -> None:
     """Sets Prefect's home and quiet logging for this process. Call before prefect is imported."""
     os.environ.setdefault("PREFECT_HOME", str(home() / "prefect"))
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 
@@ -44,6 +44,15 @@ def reachable() -> str:
     configured = os.environ.get("PREFECT_API_URL", "")
     local = f"http://127.0.0.1:{os.environ.get('ASPORA_PREFECT_PORT') or PORT}/api"
     return next((url for url in (configured or local,) if _healthy(url)), configured)
+
+
+def join() -> bool:
+    """Points this process to the server that is there; False if there is none."""
+    prepare()
+    url = reachable()
+    if url:
+        os.environ["PREFECT_API_URL"] = url
+    return bool(url)
 
 
 class TemporaryServer:

@@ -6,21 +6,25 @@ is in the tools and in `analysis.py`; here it is only asked for and put into wor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from flows.ecm import analysis
+from flows.ecm.analysis import Case, first_queries, further_queries, symptoms
+from flows.ecm.conclusion import conclude
 from flows.ecm.models import DiagnosisDraft, FixDraft, PatternDraft, ResolutionDraft, TriageDraft
-from flows.ecm.signals import CHANGE_LEAD, Signal, onset_of
+from flows.ecm.signals import CHANGE_LEAD
 from tasks.domain import Answer, Ask, Known, ToolCall
 
 WINDOW = 24.0
 """Hours that the logs are looked at, beyond the stage's SLA."""
+SHORT_WINDOW = 12.0
 MAX_WINDOW = 21 * 24.0
 BASELINE = 96
 """Hours before the window that it is compared with, as far as the logs reach."""
 AFTER = timedelta(minutes=30)
+MAX_CALLS = 30
+"""After so many tool calls the skill concludes."""
 
 
 def triage(known: Known) -> Ask | Answer:
@@ -42,13 +46,19 @@ def triage(known: Known) -> Ask | Answer:
 
 def diagnose(known: Known) -> Ask | Answer:
     """Looks at logs and past incidents, then at runbooks for what stands out, and concludes."""
-    stage = str(known.context["stuck_at"])
+    case = Case(known)
     if not known.results:
-        return Ask(_first_look(known.context), f"What is unusual around {stage}, and has it happened before?")
-    if not known.of("search_runbooks") and not _asked(known, "search_runbooks"):
-        found = analysis.signals_of(known)
-        return Ask(_second_look(known, found), _seen(stage, found))
-    conclusion = analysis.conclude(known)
+        thought = f"What is unusual around {case.stage}, and has it happened before?"
+        return Ask(_first_look(known.context), thought)
+    if not _asked(known, "search_runbooks"):
+        if _unread(known):
+            return Ask(_shorter_look(known.context), "The logs could not be read. Can a shorter time be?")
+        return Ask(_second_look(case), _seen(case))
+    further = [query for query in further_queries(case) if not _asked(known, "search_runbooks", query)]
+    if further and len(known.results) < MAX_CALLS:
+        calls = [ToolCall("search_runbooks", {"query": query, "limit": 5}) for query in further]
+        return Ask(calls, "A change or an earlier incident suggests another look at the runbooks.")
+    conclusion = conclude(case)
     return Answer(conclusion, _reason(conclusion))
 
 
@@ -62,8 +72,19 @@ def _first_look(context: Mapping[str, Any]) -> list[ToolCall]:
     ]
 
 
+def _unread(known: Known) -> bool:
+    """Whether the first look at the logs, and only that, failed."""
+    looks = [result for result in known.results if result.name == "query_application_logs"]
+    return len(looks) == len(_first_look(known.context)) - 1 and all(look.status == "error" for look in looks)
+
+
+def _shorter_look(context: Mapping[str, Any]) -> list[ToolCall]:
+    window = {**_window(context), "since": f"{SHORT_WINDOW:.0f}h", "baseline_hours": SHORT_WINDOW}
+    return [ToolCall("query_application_logs", {"service": str(context["stuck_at"]), **window, "limit": 20})]
+
+
 def _window(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Logs from well before the first orders of a fresh fault went beyond the SLA, against the time before."""
+    """Logs from well before orders went beyond the SLA, against the time before."""
     hours = min(MAX_WINDOW, float(context.get("sla_hours") or 0) + WINDOW)
     window: dict[str, Any] = {"since": f"{hours:.0f}h", "baseline_hours": BASELINE}
     if context.get("as_of"):
@@ -71,17 +92,17 @@ def _window(context: Mapping[str, Any]) -> dict[str, Any]:
     return window
 
 
-def _second_look(known: Known, found: Sequence[Signal]) -> list[ToolCall]:
-    stage = str(known.context["stuck_at"])
-    calls = [ToolCall("search_runbooks", {"query": query, "limit": 5}) for query in analysis.queries(stage, found)]
-    told = analysis.symptoms(stage, found)
+def _second_look(case: Case) -> list[ToolCall]:
+    calls = [ToolCall("search_runbooks", {"query": query, "limit": 5}) for query in first_queries(case)]
+    told = symptoms(case)
     if told:
-        calls.append(ToolCall("get_similar_incidents", {"query": told, "stage": stage, "limit": 5}))
-    onset = onset_of(found)
-    if onset:
-        around = {"since": (onset - CHANGE_LEAD).isoformat(), "until": (onset + AFTER).isoformat()}
+        calls.append(ToolCall("get_similar_incidents", {"query": told, "stage": case.stage, "limit": 5}))
+    if case.onset:
+        around = {"since": (case.onset - CHANGE_LEAD).isoformat(), "until": (case.onset + AFTER).isoformat()}
         calls.append(
-            ToolCall("query_application_logs", {"service": stage, **around, "baseline_hours": 6, "limit": 40})
+            ToolCall(
+                "query_application_logs", {"service": case.stage, **around, "baseline_hours": 6, "limit": 40}
+            )
         )
     return calls
 
@@ -106,15 +127,18 @@ def resolve(known: Known) -> Ask | Answer:
     )
 
 
-def _asked(known: Known, tool: str) -> bool:
-    return any(result.name == tool for result in known.results)
+def _asked(known: Known, tool: str, query: str = "") -> bool:
+    return any(
+        result.name == tool and (not query or result.arguments.get("query") == query)
+        for result in known.results
+    )
 
 
-def _seen(stage: str, found: Sequence[Signal]) -> str:
-    tied = [signal for signal in found if signal.weight > 0]
-    if not tied:
-        return f"Nothing unusual is logged about {stage}. Is there a runbook for the symptom alone?"
-    return f"Unusual about {stage}: {tied[0].template} ({tied[0].count} lines). What do the runbooks say?"
+def _seen(case: Case) -> str:
+    if not case.harm:
+        return f"Nothing logged explains the wait at {case.stage}. Is there a runbook for the symptom alone?"
+    lead = case.harm[0]
+    return f"Unusual at {case.stage}: {lead.template} ({lead.count} lines). What do the runbooks say?"
 
 
 def _reason(conclusion: DiagnosisDraft) -> str:
@@ -127,9 +151,9 @@ def _headline(stage: Mapping[str, Any]) -> str:
     ratio = stage.get("trend_ratio")
     against = f", {ratio:.1f} times the usual" if ratio else ""
     return (
-        f"{stage['count']} orders beyond the {stage['sla_hours']:g} h SLA, {stage['critical_count']} critical, "
-        f"{stage['trend']}{against}; oldest {stage['oldest_age_hours']:.0f} h, "
-        f"${stage['amount_at_risk_usd']:,.0f} at risk"
+        f"{stage['count']} orders beyond the {stage['sla_hours']:g} h SLA, "
+        f"{stage['critical_count']} critical, {stage['trend']}{against}; "
+        f"oldest {stage['oldest_age_hours']:.0f} h, ${stage['amount_at_risk_usd']:,.0f} at risk"
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -13,21 +15,28 @@ from tasks.domain import ToolResult
 
 LEAST = 0.25
 """A template that scores less is not unusual."""
+RARE = 20
+"""A wording seen less often than this may be a variant of a usual one."""
 HARM = 0.3
 """A signal of at least this weight may hold orders up."""
+PRECURSOR_LEAD = timedelta(hours=1)
+"""A first-time message this long before the trouble may belong to it."""
 CHANGE_LEAD = timedelta(hours=3)
 """A change this long before the trouble may have brought it about."""
 
 _BAD_LEVELS = ("ERROR", "FATAL")
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_NOISE = re.compile(r"<[^>\s]*>|https?://\S+|\b[\w-]+(?:\.[\w-]+){2,}\b|\b[0-9a-f]{8,}\b")
+_NOISE = re.compile(r"[\w.-]+=<\*>|<[^>\s]*>|https?://\S+|\b[\w-]+(?:\.[\w-]+){2,}\b|\b[0-9a-f]{8,}\b")
 _CHANGE = re.compile(
     r"(?i)\b(?:deploy\w*|releas(?:e|ed|ing)\b|roll(?:ed|ing)?[ -]?(?:out|back)|upgrad\w+|migrat\w+|rotat\w+"
-    r"|import(?:ed|ing)\b|activat\w+|config\w* (?:change\w*|update\w*|reload\w*)|(?:rule|list|flag|policy|schema|threshold)\w*"
-    r" \w* ?(?:change\w*|update\w*|load\w*|enabled|set))"
+    r"|import(?:ed|ing)\b|activat\w+|config\w* (?:change\w*|update\w*|reload\w*)"
+    r"|(?:rule|list|flag|policy|schema|threshold)\w* \w* ?(?:change\w*|update\w*|load\w*|enabled|set))"
 )
-_GENERIC = frozenset({"service", "svc", "api", "gateway", "worker", "server", "app", "the", "connector", "core"})
+_GENERIC = frozenset(
+    {"service", "svc", "api", "gateway", "worker", "server", "app", "the", "connector", "core"}
+)
+_STATUSES = {status.value: status.phrase for status in HTTPStatus if status.value >= 400}
 
 Tie = Literal["own", "mention", "orders", "none"]
 
@@ -78,10 +87,21 @@ def words(text: str) -> list[str]:
 
 def search_text(text: str, without: Iterable[str] = ()) -> str:
     """A template as a search query: without placeholders, addresses, ids, and the given words."""
-    left_out = frozenset(without)
+    names = frozenset(without)
     plain = _NOISE.sub(" ", text)
-    kept = [word for word in re.findall(r"[^\s\"'()\[\]{},;=]+", plain) if not set(words(word)) <= left_out]
-    return " ".join(word for word in kept if _WORD.search(word))[:300]
+    kept = [word for word in re.findall(r"[^\s\"'()\[\]{},;=]+", plain) if not _is_name(word, names)]
+    return " ".join([*(word for word in kept if _WORD.search(word)), *_phrases(plain)])[:300]
+
+
+def _phrases(text: str) -> list[str]:
+    """What the HTTP statuses in a text mean, where it doesn't say so itself."""
+    codes = {int(code) for code in re.findall(r"(?<![\w.])[45]\d\d(?![\w.])", text)} & _STATUSES.keys()
+    return [_STATUSES[code] for code in sorted(codes) if _STATUSES[code].lower() not in text.lower()]
+
+
+def _is_name(word: str, names: frozenset[str]) -> bool:
+    parts = set(words(word))
+    return bool(parts & names) and parts <= names | _GENERIC
 
 
 def is_change(text: str) -> bool:
@@ -89,18 +109,33 @@ def is_change(text: str) -> bool:
     return _CHANGE.search(text) is not None
 
 
-def signals(stage: str, orders: Sequence[str], reports: Iterable[ToolResult]) -> list[Signal]:
-    """The unusual templates of all log reports, each once, the weightiest first."""
-    found: dict[tuple[str, str], Signal] = {}
-    for report in reports:
-        for item in report.content.get("templates", []):
-            if item["score"] < LEAST:
-                continue
-            signal = _signal(stage, orders, report.number, item)
-            key = (signal.level, signal.template)
-            if key not in found or signal.weight > found[key].weight:
-                found[key] = signal
-    return sorted(found.values(), key=lambda one: (-one.weight, -one.score, -one.count, one.template))
+def signals(context: Mapping[str, Any], reports: Iterable[ToolResult]) -> list[Signal]:
+    """The unusual templates of all log reports, each once, the weightiest first.
+
+    Args:
+        context: what the diagnosis was handed: `stuck_at`, `count`, `sample_orders`.
+        reports: results of the log tool.
+    """
+    shown = [(report.number, item) for report in reports for item in report.content.get("templates", [])]
+    steady = [item for _, item in shown if item["score"] < LEAST and item["baseline_count"]]
+    rated = [_signal(context, call, item) for call, item in shown if item["score"] >= LEAST]
+    rated.sort(key=lambda one: (-one.weight, -one.score, -one.count, one.call, one.template))
+    kept: list[Signal] = []
+    for signal in rated:
+        if not _repeats(signal, kept) and not _usual(signal, steady):
+            kept.append(signal)
+    return kept
+
+
+def precursors(found: Sequence[Signal], onset: datetime) -> list[Signal]:
+    """What the stage's logs said for the first time right before the trouble, and holds up nothing itself."""
+    return [
+        signal
+        for signal in found
+        if 0 < signal.weight < HARM
+        and signal.change == "new"
+        and onset - PRECURSOR_LEAD <= signal.first_seen <= onset + timedelta(minutes=5)
+    ]
 
 
 def changes(stage: str, reports: Iterable[ToolResult], onset: datetime) -> list[tuple[int, str]]:
@@ -123,26 +158,53 @@ def onset_of(found: Sequence[Signal]) -> datetime | None:
     return min(begun) if begun else None
 
 
-def _signal(stage: str, orders: Sequence[str], call: int, item: Mapping[str, Any]) -> Signal:
-    tie = _tie(stage, orders, item)
-    text = str(item["template"])
-    count, ids = int(item["count"]), int(item.get("mentions_ids") or 0)
+def _signal(context: Mapping[str, Any], call: int, item: Mapping[str, Any]) -> Signal:
+    tie = _tie(str(context["stuck_at"]), context.get("sample_orders") or [], item)
+    count, ids, level = int(item["count"]), int(item.get("mentions_ids") or 0), str(item["level"])
+    sure = _affinity(tie, level, ids, count) * _volume(count, int(context.get("count") or 0))
     return Signal(
         call=call,
-        template=text,
-        level=str(item["level"]),
+        template=str(item["template"]),
+        level=level,
         services=tuple(item["services"]),
         count=count,
         baseline_count=int(item["baseline_count"]),
         score=float(item["score"]),
-        change=str(item.get("change") or ("new" if not item["baseline_count"] else "surge")),
+        change=str(item.get("change") or ("surge" if item["baseline_count"] else "new")),
         first_seen=item["first_seen"],
         last_seen=item["last_seen"],
         orders=ids,
         samples=tuple(item.get("samples", [])),
         tie=tie,
-        weight=round(float(item["score"]) * _affinity(tie, str(item["level"]), ids, count), 3),
+        weight=round(float(item["score"]) * sure, 3),
     )
+
+
+def _volume(count: int, stuck: int) -> float:
+    """What holds up many orders is logged more than once or twice."""
+    return min(1.0, math.log1p(count) / math.log1p(max(3.0, 0.1 * stuck)))
+
+
+def _repeats(signal: Signal, kept: Iterable[Signal]) -> bool:
+    """Whether a weightier signal of the same services says nearly the same."""
+    return any(
+        signal.services == other.services and _alike(signal.template, other.template) for other in kept
+    )
+
+
+def _usual(signal: Signal, steady: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether it only words something differently that was logged all along."""
+    return signal.count < RARE and any(
+        signal.level == item["level"]
+        and set(signal.services) & set(item["services"])
+        and _alike(signal.template, str(item["template"]))
+        for item in steady
+    )
+
+
+def _alike(one: str, other: str) -> bool:
+    left, right = set(words(_NOISE.sub(" ", one))), set(words(_NOISE.sub(" ", other)))
+    return bool(left and right) and len(left & right) >= 0.6 * len(left | right)
 
 
 def _tie(stage: str, orders: Sequence[str], item: Mapping[str, Any]) -> Tie:
@@ -155,8 +217,8 @@ def _tie(stage: str, orders: Sequence[str], item: Mapping[str, Any]) -> Tie:
         return "own"
     if any(order and order in text for order in orders):
         return "orders"
-    messages = [line.split(": ", 1)[-1] for line in [str(item["template"]), *map(str, item.get("samples", []))]]
-    if any(wanted <= set(words(message)) for message in messages):
+    lines = [str(item["template"]), *map(str, item.get("samples", []))]
+    if any(wanted <= set(words(line.split(": ", 1)[-1])) for line in lines):
         return "mention"
     return "none"
 

@@ -1,7 +1,8 @@
 """The triage tool against the same figures as one raw SQL statement, at growing sizes.
 
-`python -m tests.bench.triage [SIZE…]` prints one line a size and table. `raw` is the grouped count with
-critical orders, amount, onset and the previous days; `ratio` is the tool's time, through MCP, over it.
+`python -m tests.bench.triage [SIZE…]` prints one line a size, share of open orders, and table. `raw` is the
+grouped count with critical orders, amount, onset and the previous days; `ratio` is the tool's time, through
+MCP, over it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from mcp_servers.redshift import Options, build
 
 AS_OF = datetime(2026, 2, 17, 8, tzinfo=UTC)
 STAGES = ("lulu", "kyc", "payout", "bank-a", "bank-b", "fx", "screening", "refund", "wallet", "cash")
+SHARES = (0.01, 0.1, 1.0)
+"""Shares of the orders that are open."""
 ROUNDS = 7
 
 
@@ -34,6 +37,7 @@ class Measure:
     """Medians of one size, in milliseconds, and the bytes of the tool's answer."""
 
     orders: int
+    share: float
     left_at: bool
     raw_ms: float
     tool_ms: float
@@ -50,18 +54,19 @@ class Measure:
 
 
 def bench_triage(sizes: Sequence[int] = (10_000, 100_000, 1_000_000)) -> list[Measure]:
-    """Measures each size, with and without a mapped `left_at`."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = []
-        for size in sizes:
-            path = Path(folder) / f"{size}.db"
-            _generate(path, size)
-            found += [asyncio.run(_measure(path, size, left_at)) for left_at in (False, True)]
-        return found
+    """Measures each size and share of open orders, with and without a mapped `left_at`."""
+    found = []
+    for size in sizes:
+        for share in SHARES:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "orders.db"
+                _generate(path, size, share)
+                found += [asyncio.run(_measure(path, size, share, left_at)) for left_at in (False, True)]
+    return found
 
 
-def _generate(path: Path, size: int) -> None:
-    """14 days of orders: one in a hundred is still open, half of those beyond their SLA."""
+def _generate(path: Path, size: int, share: float) -> None:
+    """14 days of orders: a share of them is still open, about 40 % of those beyond their SLA."""
     draw = random.Random(size)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(
@@ -69,13 +74,13 @@ def _generate(path: Path, size: int) -> None:
             "stage_entered_at TEXT, left_at TEXT, priority TEXT, amount_usd REAL)"
         )
         connection.executemany(
-            "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)", (_order(draw, n) for n in range(size))
+            "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)", (_order(draw, n, share) for n in range(size))
         )
         connection.commit()
 
 
-def _order(draw: random.Random, number: int) -> tuple[object, ...]:
-    is_open = draw.random() < 0.01
+def _order(draw: random.Random, number: int, share: float) -> tuple[object, ...]:
+    is_open = draw.random() < share
     age = timedelta(hours=draw.expovariate(1 / 4) if is_open else draw.uniform(1, 14 * 24))
     entered = AS_OF - age
     left = None if is_open else min(AS_OF, entered + timedelta(hours=draw.expovariate(2)))
@@ -94,7 +99,7 @@ def _iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
-async def _measure(path: Path, size: int, left_at: bool) -> Measure:
+async def _measure(path: Path, size: int, share: float, left_at: bool) -> Measure:
     server = build(Options(), _config(path, left_at), path.parent)
     statement = _raw_history() if left_at else _raw_arrivals()
     raw, tool, answer = [], [], 0
@@ -107,7 +112,7 @@ async def _measure(path: Path, size: int, left_at: bool) -> Measure:
             if result.is_error:
                 raise RuntimeError(result.content)
             answer = len(str(result.structured_content))
-    return Measure(size, left_at, statistics.median(raw[1:]), statistics.median(tool[1:]), answer)
+    return Measure(size, share, left_at, statistics.median(raw[1:]), statistics.median(tool[1:]), answer)
 
 
 def _timed_raw(path: Path, statement: str) -> float:
@@ -174,7 +179,8 @@ def main() -> None:
     """Prints the measures."""
     for measure in bench_triage([int(size) for size in sys.argv[1:]] or (10_000, 100_000, 1_000_000)):
         print(
-            f"{measure.orders:>9} orders, left_at {'mapped' if measure.left_at else 'absent'}: "
+            f"{measure.orders:>9} orders, {measure.share:4.0%} open, "
+            f"left_at {'mapped' if measure.left_at else 'absent'}: "
             f"raw {measure.raw_ms:7.1f} ms, tool {measure.tool_ms:7.1f} ms, ratio {measure.ratio:.2f}, "
             f"answer {measure.bytes} bytes, {'within' if measure.within else 'BEYOND'} 1.2 x + 20 ms"
         )

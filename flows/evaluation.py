@@ -1,0 +1,104 @@
+"""Quality of a domain's skills on sample worlds whose truth is known.
+
+A domain that can be evaluated has a module `evaluate` with `evaluate_world` (draws a world into the given
+state directory, runs the domain on it, and compares) and `summarise` (the worlds' outcomes as shares).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from pydantic import BaseModel
+
+from blocks.config_file import load
+from blocks.home import ROOT, config_path
+
+MODELS = ("offline", "scripted")
+MAX_PROCESSES = 8
+
+_UNSET = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ASPORA_DATABASE_URL",
+    "ASPORA_WAREHOUSE_URL",
+)
+"""What would lead a world's run out of its own state directory."""
+
+
+class EvaluationError(Exception):
+    """The evaluation can't be made. The message says why and what there is."""
+
+
+class Evaluated(Protocol):
+    """What a domain's module `evaluate` offers."""
+
+    def evaluate_world(self, seed: int, home: Path, model: str, held_out: bool) -> BaseModel:
+        """Draws the world of a seed into `home`, the process's state directory, and runs the domain on it."""
+
+    def summarise(self, worlds: Sequence[BaseModel]) -> dict[str, Any]:
+        """`metrics` (name → share, None where there was nothing to measure), `failures`, and more."""
+
+
+def evaluate_domain(name: str, *, seeds: int, first: int, model: str, held_out: bool) -> dict[str, Any]:
+    """Runs a domain on the worlds of consecutive seeds, several at once, each in its own temporary home.
+
+    Args:
+        seeds: how many worlds.
+        first: the first seed.
+        model: `offline`, or `scripted`: a local stand-in that speaks the Messages API; no language model.
+        held_out: only faults that were kept out while the skills were built.
+
+    Returns:
+        `{"n": worlds, "model": …, "metrics": {…}, "failures": […], …}`.
+
+    Raises:
+        EvaluationError: there is no such domain, it can't be evaluated, or there is no such model.
+    """
+    if model not in MODELS:
+        raise EvaluationError(f"there is no model {model!r} to evaluate; there are: {', '.join(MODELS)}")
+    module = _module(name)
+    evaluated = _evaluated(module, name)
+    work = partial(_world, module=module, model=model, held_out=held_out)
+    processes = max(1, min(MAX_PROCESSES, os.cpu_count() or 1, seeds))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        worlds = list(pool.map(work, range(first, first + seeds)))
+    return {"n": seeds, "model": model, **evaluated.summarise(worlds)}
+
+
+def _module(name: str) -> str:
+    domains = load(config_path()).domains
+    if name not in domains:
+        raise EvaluationError(f"there is no domain {name!r}; there are: {', '.join(domains)}")
+    return domains[name].module
+
+
+def _evaluated(module: str, name: str) -> Evaluated:
+    try:
+        return cast(Evaluated, importlib.import_module(f"{module}.evaluate"))
+    except ModuleNotFoundError as error:
+        if error.name != f"{module}.evaluate":
+            raise
+        raise EvaluationError(f"domain {name} has no evaluation: {module}.evaluate does not exist") from error
+
+
+def _world(seed: int, *, module: str, model: str, held_out: bool) -> BaseModel:
+    """Evaluates one world in this process, which does nothing else."""
+    logging.disable(logging.WARNING)
+    for variable in _UNSET:
+        os.environ.pop(variable, None)
+    with tempfile.TemporaryDirectory(prefix=f"aspora-eval-{seed}-") as home:
+        os.environ["ASPORA_HOME"] = home
+        os.environ["ASPORA_CONFIG"] = str(ROOT / "aspora.config.yaml")
+        evaluated = cast(Evaluated, importlib.import_module(f"{module}.evaluate"))
+        return evaluated.evaluate_world(seed, Path(home).resolve(), model, held_out)

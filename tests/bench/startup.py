@@ -1,0 +1,55 @@
+"""How long a person waits for the command line: help, the first progress line, a whole run.
+
+`python -m tests.bench.startup` prints seconds. Each run has a state directory of its own; the first one makes
+Prefect's database, the second finds it there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ASPORA = Path(sys.executable).parent / "aspora"
+
+
+def seconds(arguments: list[str], home: str, until_line: bool = False) -> float:
+    """Wall-clock seconds of a command, or until its first line on stderr."""
+    environment = {**os.environ, "ASPORA_HOME": home}
+    environment.pop("PREFECT_API_URL", None)
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [str(ASPORA), *arguments], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    if process.stderr is None:
+        raise RuntimeError("no stderr")
+    process.stderr.readline()
+    first = time.perf_counter() - started
+    process.stderr.read()
+    process.wait()
+    return first if until_line else time.perf_counter() - started
+
+
+def measure() -> dict[str, float]:
+    """Seconds by what was waited for."""
+    with tempfile.TemporaryDirectory() as home:
+        waits = {"first run in a new state directory": seconds(["run", "ecm"], home)}
+        waits["run without a server"] = seconds(["run", "ecm"], home)
+        waits["first progress line"] = seconds(["run", "ecm"], home, until_line=True)
+        waits["aspora --help"] = min(seconds(["--help"], home) for _ in range(5))
+    return waits
+
+
+def main() -> None:
+    """Prints the waits."""
+    for what, wait in measure().items():
+        print(f"{what}: {wait:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
