@@ -139,7 +139,7 @@ class Limits(Section):
     turns: int = Field(12, ge=1)
     tokens: int = Field(200_000, ge=1000)
     """Input and output tokens of all turns together."""
-    tool_result_bytes: int = Field(20_000, ge=500)
+    tool_result_bytes: int = Field(32_000, ge=500)
     """One tool result as the model sees it."""
     wall_time: Duration = parse_duration("5m")
     budget: DailyBudget = 500_000

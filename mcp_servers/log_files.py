@@ -28,7 +28,7 @@ SLACK = 300.0
 """Seconds by which lines of a file may be out of order."""
 
 KEPT_BYTES = 64 << 20
-"""Files of at most `KEPT_FILE_BYTES`, and this much together, stay parsed in memory while they don't change."""
+"""Files of at most `KEPT_FILE_BYTES`, and this much together, stay parsed in memory while unchanged."""
 KEPT_FILE_BYTES = 4 << 20
 
 _SMALL = 1 << 20

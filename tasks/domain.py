@@ -68,7 +68,7 @@ Decide = Callable[[Known], Ask | Answer]
 """An offline skill: a pure function from what is known so far to the next tool calls or the answer."""
 
 Complete = Callable[[BaseModel | None, Known], BaseModel]
-"""Joins facts from tool results to the model's draft (None when a limit left no draft): the skill's output."""
+"""Joins facts from tool results to the draft (None when a limit left none): the skill's output."""
 
 
 CallTool = Callable[[str, Mapping[str, Any]], Awaitable[tuple[ToolStatus, Any]]]

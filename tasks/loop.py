@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -21,6 +21,7 @@ from blocks.model import ModelError, Request, Turn
 from blocks.units import format_duration
 from tasks.conversation import LAST_TURN, context_message, cut_call, invalid_answer, result_block, user
 from tasks.domain import CallTool, Incomplete, Known, Skill, ToolResult, ToolStatus
+from tasks.together import together
 from tasks.visible import visible
 
 PARALLEL_CALLS = 8
@@ -180,7 +181,7 @@ class Loop:
         uses = turn.tool_uses
         room = asyncio.Semaphore(PARALLEL_CALLS)
         first = len(self._results) + 1
-        results = await _all([self._tool(use, first + place, room) for place, use in enumerate(uses)])
+        results = await together(self._tool(use, first + place, room) for place, use in enumerate(uses))
         self._sequence += len(uses)
         self._results += results
         blocks = [result_block(use["id"], result) for use, result in zip(uses, results, strict=True)]
@@ -250,17 +251,6 @@ class Loop:
             self._messages[-1]["content"] += message["content"]
         else:
             self._messages.append(message)
-
-
-async def _all(calls: Sequence[Coroutine[Any, Any, ToolResult]]) -> list[ToolResult]:
-    """The calls' results, in order. If one raises, none goes on behind the caller's back."""
-    tasks = [asyncio.create_task(call) for call in calls]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _nothing() -> dict[str, str]:

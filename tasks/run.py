@@ -22,6 +22,7 @@ from tasks.platform import Platform, opened
 from tasks.progress import tell
 from tasks.routing import Route, Router
 from tasks.skill import SkillFailed, equipped
+from tasks.together import together
 
 HEARTBEAT_SECONDS = 15.0
 _LEFT_OUT = ("context", "headline")
@@ -75,7 +76,7 @@ class Run:
     async def pursue(self, manager: record.Execution, flows: Mapping[str, SkillFlow]) -> None:
         """Routes each of the manager's patterns, and runs the specialists that the rules lead to."""
         patterns = manager.output_data["patterns"]
-        await asyncio.gather(*(self._pursue_pattern(manager, pattern, flows) for pattern in patterns))
+        await together(self._pursue_pattern(manager, pattern, flows) for pattern in patterns)
 
     async def _pursue_pattern(
         self, manager: record.Execution, pattern: Mapping[str, Any], flows: Mapping[str, SkillFlow]
@@ -87,9 +88,7 @@ class Run:
         visited: set[str] = set()
         context = {**pattern["context"], "actions": allowed_actions(self._settings)}
         found = {"manager": dict(pattern)}
-        await asyncio.gather(
-            *(self._follow(manager, route, key, context, found, visited, flows) for route in routes)
-        )
+        await together(self._follow(manager, route, key, context, found, visited, flows) for route in routes)
 
     async def _follow(
         self,
@@ -117,11 +116,9 @@ class Run:
             return
         known = {**found, route.to_skill: ended.output_data}
         further = {**context, self._router.bound(route.to_skill): ended.output_data}
-        await asyncio.gather(
-            *(
-                self._follow(ended, onward, key, further, known, visited, flows)
-                for onward in self._router.after(route.to_skill, known)
-            )
+        await together(
+            self._follow(ended, onward, key, further, known, visited, flows)
+            for onward in self._router.after(route.to_skill, known)
         )
 
     async def _hand_off(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from blocks import database
+from blocks import database, mcp
 from tests.commands import ASPORA, Aspora, new_aspora  # noqa: F401
 from tests.fix_world import World, new_api, new_world  # noqa: F401
 
@@ -91,15 +91,17 @@ def test_a_config_of_the_wrong_shape(aspora: Aspora, world: World) -> None:
 @pytest.mark.parametrize(
     ("server", "words"),
     [
-        ({"command": ["/nowhere/mcp"]}, "redshift-mcp"),
+        ({"command": ["/nowhere/mcp"]}, "No such file"),
         ({"command": [sys.executable, "-c", "raise SystemExit(3)"]}, "redshift-mcp"),
-        ({"command": ["sleep", "30"], "timeout": "1s"}, "redshift-mcp"),
+        ({"command": ["sleep", "30"]}, "no answer within 1 s"),
         ({"url": "http://127.0.0.1:9/mcp", "timeout": "2s"}, "redshift-mcp"),
     ],
 )
 def test_an_mcp_server_that_is_dead_or_hangs(
-    aspora: Aspora, world: World, server: dict[str, Any], words: str
+    aspora: Aspora, world: World, monkeypatch: pytest.MonkeyPatch, server: dict[str, Any], words: str
 ) -> None:
+    monkeypatch.setattr(mcp, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(mcp, "CLOSE_SECONDS", 0.2)
     world.config["mcp_servers"]["redshift-mcp"] = server
     world.write()
     assert words in failed(aspora, world)

@@ -204,6 +204,31 @@ async def test_a_credential_needs_a_person_first(world: World) -> None:
     assert found.fix_action is None
 
 
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("{id} turned away: THROTTLED, message quota used up", "replay_messages"),
+        ("{id} not taken: SIGNATURE_INVALID, signing key", None),
+    ],
+)
+async def test_one_page_with_several_troubles_gives_the_fix_of_the_right_one(
+    world: World, text: str, action: str | None
+) -> None:
+    for name in ("quota.md", "keys.md"):
+        (world.pages / name).unlink()
+    world.page(
+        "swift.md",
+        "# SWIFT rail: all we know\n\nStage swift.\n\n"
+        "## Quota\n\n**Meaning:** THROTTLED, the message quota is used up.\n\n"
+        "**Fix:** slow down, then send the payments again.\n\n"
+        "## Keys\n\n**Meaning:** SIGNATURE_INVALID, the signing key lapsed.\n\n"
+        "**Fix:** security renews the key; then send the payments again.\n",
+    )
+    world.log(lines("swift-adapter", text, hours=range(1, 7)))
+    found = await world.diagnose()
+    assert (found.runbook, found.fix_action) == ("swift.md", action)
+
+
 async def test_a_release_right_before_the_exceptions_is_the_cause(world: World) -> None:
     rolled = NOW - timedelta(hours=6, minutes=3)
     world.log(
@@ -235,6 +260,22 @@ async def test_instructions_in_log_lines_change_nothing(world: World) -> None:
         plain.fix_action,
         plain.root_cause,
     )
+
+
+async def test_finds_the_service_by_its_orders_where_its_name_says_nothing(world: World) -> None:
+    world.log(lines("outbox-7", "message {id} turned away: THROTTLED, quota used up", hours=range(1, 8)))
+    found = await world.diagnose(stuck_at="correspondent", sample_orders=["PMT-7000004", "PMT-7000068"])
+    assert found.runbook == "quota.md"
+
+
+async def test_logs_that_begin_within_the_window_are_compared_with_their_own_beginning(world: World) -> None:
+    begun = [line for line in steady() if line[0] >= NOW - timedelta(hours=20)]
+    trouble = lines("swift-adapter", "message {id} turned away: THROTTLED, quota used up", hours=range(1, 4))
+    written = sorted([*begun, *trouble])
+    (world.logs / "all.log").write_text("\n".join(line for _, line in written) + "\n")
+    found = await world.diagnose()
+    assert found.runbook == "quota.md"
+    assert not any("THROTTLED" in item.cause for item in found.ruled_out)
 
 
 async def test_unreadable_logs_give_no_cause(world: World) -> None:

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import update
 
 from blocks.config_file import load
+from blocks.home import ROOT
 from blocks.schema import approvals as approvals_table
 from flows.ecm import DOMAIN
 from flows.ecm.models import FixDraft, ResolutionDraft
@@ -480,3 +481,27 @@ async def test_what_can_not_be_taken_back(world: World) -> None:
         await carried_out(approval["id"])
         with pytest.raises(undo.NotUndoable, match="has an undo"):
             await undo.take_back(platform, approval["id"], "ann")
+
+
+async def test_on_the_sample_world_an_approved_retry_frees_the_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed 7 is a world in which lulu takes calls again, slowly."""
+    text = (ROOT / "aspora.config.yaml").read_text()
+    text = text.replace("rate: 5/s", "rate: 500/s").replace("runbooks/", str(ROOT / "runbooks"))
+    text = text.replace("manager.critical_count >= 10", "manager.stuck_at == 'lulu'")
+    text = text.replace("route_to: ecm-diagnose", "route_to: ecm-resolve")
+    config = tmp_path / "aspora.config.yaml"
+    config.write_text(text)
+    monkeypatch.setenv("ASPORA_HOME", str(tmp_path))
+    monkeypatch.setenv("ASPORA_CONFIG", str(config))
+    for name in ("ASPORA_DATABASE_URL", "ASPORA_WAREHOUSE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert DOMAIN.draw
+    DOMAIN.draw(7, tmp_path)
+    proposing(monkeypatch, "retry_orders")
+    approval = await proposed()
+    (plan,) = approval["proposal"]["plans"]
+    assert plan["objects"] > 20
+    done = await carried_out(approval["id"])
+    assert (done.status, done.result["done"], done.result["still_due"]) == ("done", plan["objects"], 0)

@@ -111,6 +111,7 @@ async def test_hanging_tool_ends_at_its_timeout_and_others_go_on(tmp_path):
     ):
         await hanging
     assert (await slow).structured_content == {"found": 1}
+    assert [name for name, _ in canned_tools.CALLS] == ["search_runbooks", "get_similar_incidents"]
     assert (await connection.call("query_stuck_orders", {})).structured_content["open_orders"] == 410
     await connection.close()
     assert await no_tasks_left() == []

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.app import AsJson, app, print_json
+from flows.cli.app import AsJson, Exit, app, leave, print_json
 from flows.cli.errors import Usage
 
 
@@ -44,13 +44,12 @@ def evaluate(
 
 
 @app.command()
-def bench(as_json: AsJson = False) -> None:
+def bench() -> None:
     """Measure speed, as ratios within one run."""
-    from flows.bench import measure
-    from flows.cli.pictures import show_bench
+    import subprocess
+    import sys
 
-    result = measure()
-    if as_json:
-        print_json(result)
-    else:
-        show_bench(result)
+    from blocks.home import ROOT
+
+    done = subprocess.run([sys.executable, "-m", "tests.bench"], cwd=ROOT, check=False)
+    leave(Exit.DONE if done.returncode == 0 else Exit.FAILED)

@@ -218,14 +218,3 @@ def show_metrics(name: str, result: dict[str, Any]) -> None:
     out.print(table)
     for failure in result.get("failures", []):
         out.print(f"  {printable(failure)}", markup=False)
-
-
-def show_bench(result: list[dict[str, Any]]) -> None:
-    """Measured ratios against their limits."""
-    out = console()
-    table = Table(title="Speed, within this run", title_justify="left")
-    for column in ("what", "ours", "reference", "ratio", "limit"):
-        table.add_column(column, justify="left" if column == "what" else "right")
-    for row in result:
-        table.add_row(row["what"], row["ours"], row["reference"], row["ratio"], row["limit"])
-    out.print(table)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
+import gc
 import os
 import signal
 import socket
@@ -13,6 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
 from blocks.home import ROOT, home
 
@@ -123,17 +126,31 @@ def _free_port() -> int:
 
 def serve(port: int, parent: int) -> None:
     """Runs the server in this process until it is told to stop or the parent process is gone."""
+    gc.disable()
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     import uvicorn
 
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    uvicorn.run(
-        "prefect.server.api.server:create_app",
-        factory=True,
-        host="127.0.0.1",
-        port=port,
-        log_level="critical",
-        lifespan="on",
+    class Server(uvicorn.Server):
+        """Takes its turn at the database of the Prefect home, which two servers must not migrate at once."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            with _turn():
+                await super().startup(sockets)
+            gc.freeze()
+            gc.enable()
+
+    app = "prefect.server.api.server:create_app"
+    config = uvicorn.Config(
+        app, factory=True, host="127.0.0.1", port=port, log_level="critical", lifespan="on"
     )
+    Server(config).run()
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    with (home() / "prefect.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _follow(parent: int) -> None:

@@ -70,7 +70,8 @@ class Session:
         except (asyncio.CancelledError, KeyboardInterrupt):
             say(f"Interrupted. Continue with: aspora run {self._domain} --continue {trigger_id}")
             raise
-        return await platform.database.read(lambda conn: report.of_run(conn, trigger_id))
+        result: dict[str, Any] = await platform.database.read(lambda conn: report.of_run(conn, trigger_id))
+        return result
 
     async def decide(self, approval_id: str, approve: bool, name: str) -> None:
         """Records a decision, and carries the fix out if it was approved."""

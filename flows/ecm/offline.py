@@ -6,19 +6,21 @@ is in the tools and in `analysis.py`; here it is only asked for and put into wor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flows.ecm.analysis import Case, first_queries, further_queries, symptoms
 from flows.ecm.conclusion import conclude
 from flows.ecm.models import DiagnosisDraft, FixDraft, PatternDraft, ResolutionDraft, TriageDraft
 from flows.ecm.signals import CHANGE_LEAD
-from tasks.domain import Answer, Ask, Known, ToolCall
+from tasks.domain import Answer, Ask, Known, ToolCall, ToolResult
 
 WINDOW = 24.0
 """Hours that the logs are looked at, beyond the stage's SLA."""
 SHORT_WINDOW = 12.0
+SHARE = 0.4
+"""Of logs that don't reach back before the window, so much is looked at and the rest compared with."""
 MAX_WINDOW = 21 * 24.0
 BASELINE = 96
 """Hours before the window that it is compared with, as far as the logs reach."""
@@ -51,8 +53,9 @@ def diagnose(known: Known) -> Ask | Answer:
         thought = f"What is unusual around {case.stage}, and has it happened before?"
         return Ask(_first_look(known.context), thought)
     if not _asked(known, "search_runbooks"):
-        if _unread(known):
-            return Ask(_shorter_look(known.context), "The logs could not be read. Can a shorter time be?")
+        again = _another_look(known)
+        if again:
+            return Ask(again, "That tells too little. Another look at the logs.")
         return Ask(_second_look(case), _seen(case))
     further = [query for query in further_queries(case) if not _asked(known, "search_runbooks", query)]
     if further and len(known.results) < MAX_CALLS:
@@ -72,15 +75,35 @@ def _first_look(context: Mapping[str, Any]) -> list[ToolCall]:
     ]
 
 
-def _unread(known: Known) -> bool:
-    """Whether the first look at the logs, and only that, failed."""
+def _another_look(known: Known) -> list[ToolCall]:
+    """Once more at the logs, where the first look failed, could not compare, or found no service."""
     looks = [result for result in known.results if result.name == "query_application_logs"]
-    return len(looks) == len(_first_look(known.context)) - 1 and all(look.status == "error" for look in looks)
-
-
-def _shorter_look(context: Mapping[str, Any]) -> list[ToolCall]:
-    window = {**_window(context), "since": f"{SHORT_WINDOW:.0f}h", "baseline_hours": SHORT_WINDOW}
+    if len(looks) != len(_first_look(known.context)) - 1:
+        return []
+    context, window = known.context, _window(known.context)
+    read = [look for look in looks if look.status != "error"]
+    orders = [f'"{order}"' for order in context.get("sample_orders") or []]
+    if len(read) == 1 and looks[0].status == "error" and orders:
+        return [ToolCall("query_application_logs", {**window, "query": " ".join(orders), "limit": 20})]
+    first = _first_line(read)
+    if read and first is None:
+        return []
+    hours = _hours_between(first, context) * SHARE if first else SHORT_WINDOW
+    window |= {"since": f"{max(1, hours):.0f}h", "baseline_hours": max(2, round(hours / SHARE))}
     return [ToolCall("query_application_logs", {"service": str(context["stuck_at"]), **window, "limit": 20})]
+
+
+def _first_line(looks: Sequence[ToolResult]) -> datetime | None:
+    """When the logs begin, if they begin within the window, so that nothing in them can be called new."""
+    items = [item for look in looks for item in look.content.get("templates", [])]
+    if not items or any(item.get("change") != "unknown" for item in items):
+        return None
+    return min(datetime.fromisoformat(item["first_seen"]) for item in items)
+
+
+def _hours_between(first: datetime, context: Mapping[str, Any]) -> float:
+    until = datetime.fromisoformat(str(context["as_of"])) if context.get("as_of") else datetime.now(UTC)
+    return (until - first).total_seconds() / 3600
 
 
 def _window(context: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,13 +136,14 @@ def resolve(known: Known) -> Ask | Answer:
     if not known.results:
         return Ask([ToolCall("query_stuck_orders", {"stage": stage})], "What is stuck at this moment?")
     stuck = _count(known)
-    name = (known.context.get("diagnose") or {}).get("fix_action") or _only_action(known.context)
+    diagnosis = known.context.get("diagnose")
+    name = diagnosis.get("fix_action") if diagnosis else _first_safe(known.context)
     if not stuck:
         return Answer(ResolutionDraft(fixes=[], summary=f"No order is stuck at {stage} any more."))
     if not name:
         text = f"None of the allowed actions carries out the fix for {stage}; a person has to do it."
         return Answer(ResolutionDraft(fixes=[], summary=text))
-    cause = (known.context.get("diagnose") or {}).get("root_cause") or "no diagnosis was made"
+    cause = diagnosis.get("root_cause") if diagnosis else "routed here without a diagnosis"
     fix = FixDraft(action=name, scope="all", reason=f"It is the allowed action for: {cause}"[:300])
     return Answer(
         ResolutionDraft(fixes=[fix], summary=f"Apply {name} to the {stuck} orders stuck at {stage}."),
@@ -176,7 +200,7 @@ def _count(known: Known) -> int:
     return int(sum(stage["count"] for stage in stages))
 
 
-def _only_action(context: Mapping[str, Any]) -> str | None:
-    """Without a diagnosis, the single safe action if there is just one to choose."""
+def _first_safe(context: Mapping[str, Any]) -> str | None:
+    """What the config lists first of the actions that aren't dangerous; a person decides on it."""
     names = [action["name"] for action in context.get("actions", []) if not action.get("dangerous")]
-    return names[0] if len(names) == 1 else None
+    return names[0] if names else None

@@ -15,7 +15,7 @@ class Orders:
     """The orders that are stuck in the context's stage at this moment; the oldest first."""
 
     noun = "orders"
-    fields = ("order_id", "stage", "entered_at")
+    fields: tuple[str, ...] = ("order_id", "stage", "entered_at")
 
     async def targets(
         self, context: Mapping[str, Any], fix: Mapping[str, Any], call: CallTool

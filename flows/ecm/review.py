@@ -51,9 +51,9 @@ def triage(draft: BaseModel | None, known: Known) -> Triage:
         patterns=[_pattern(stages[name], facts, headline, previous.get(name)) for name, headline in ranked],
         summary=words.summary or _plain_summary(stages),
         recovered=sorted(set(previous) - set(stages)) if not known.context.get("stage") else [],
-        open_orders=facts["open_orders"],
-        data_as_of=facts["data_as_of"],
-        warnings=facts["warnings"],
+        open_orders=facts.get("open_orders", 0),
+        data_as_of=facts.get("data_as_of"),
+        warnings=_warnings(facts),
     )
 
 
@@ -91,10 +91,15 @@ def resolution(draft: BaseModel | None, known: Known) -> Resolution:
 def _order_facts(known: Known) -> Mapping[str, Any]:
     calls = [result for result in known.results if result.name == "query_stuck_orders"]
     read = [result.content for result in calls if result.status != "error"]
-    if read:
+    if read and isinstance(read[-1], dict) and isinstance(read[-1].get("stages"), list):
         facts: Mapping[str, Any] = read[-1]
         return facts
     raise Incomplete(f"the orders could not be read: {calls[-1].content if calls else 'no tool was called'}")
+
+
+def _warnings(facts: Mapping[str, Any]) -> list[str]:
+    cut = [f"the order tool's answer was cut to the skill's limit: {what}" for what in facts.get("cut", [])]
+    return [*facts.get("warnings", []), *cut]
 
 
 def _ranked(stages: Mapping[str, Mapping[str, Any]], drafts: Sequence[PatternDraft]) -> list[tuple[str, str]]:
@@ -173,5 +178,6 @@ def _confidence(claimed: Confidence, cause: str | None, evidence: Sequence[Evide
 
 def _known_runbook(name: str | None, known: Known) -> str | None:
     """The runbook's name if a search of this execution showed it."""
-    shown = {hit["runbook"] for result in known.of("search_runbooks") for hit in result.content["hits"]}
+    hits = (hit for result in known.of("search_runbooks") for hit in result.content.get("hits", []))
+    shown = {hit["runbook"] for hit in hits}
     return name if name in shown else None

@@ -116,9 +116,13 @@ def signals(context: Mapping[str, Any], reports: Iterable[ToolResult]) -> list[S
         context: what the diagnosis was handed: `stuck_at`, `count`, `sample_orders`.
         reports: results of the log tool.
     """
-    shown = [(report.number, item) for report in reports for item in report.content.get("templates", [])]
+    read = list(reports)
+    shown = [(report.number, item) for report in read for item in report.content.get("templates", [])]
+    if any(item.get("change") != "unknown" for _, item in shown):
+        shown = [(call, item) for call, item in shown if item.get("change") != "unknown"]
+    handlers = _handlers(context, read)
     steady = [item for _, item in shown if item["score"] < LEAST and item["baseline_count"]]
-    rated = [_signal(context, call, item) for call, item in shown if item["score"] >= LEAST]
+    rated = [_signal(context, call, item, handlers) for call, item in shown if item["score"] >= LEAST]
     rated.sort(key=lambda one: (-one.weight, -one.score, -one.count, one.call, one.template))
     kept: list[Signal] = []
     for signal in rated:
@@ -158,8 +162,25 @@ def onset_of(found: Sequence[Signal]) -> datetime | None:
     return min(begun) if begun else None
 
 
-def _signal(context: Mapping[str, Any], call: int, item: Mapping[str, Any]) -> Signal:
+def _handlers(context: Mapping[str, Any], reports: Iterable[ToolResult]) -> frozenset[str]:
+    """Services that complain about stuck orders, from reports that were asked for those orders."""
+    orders = [str(order) for order in context.get("sample_orders") or []]
+    return frozenset(
+        str(service)
+        for report in reports
+        if any(order in str(report.arguments.get("query") or "") for order in orders)
+        for item in report.content.get("templates", [])
+        if item["level"] in (*_BAD_LEVELS, "WARN")
+        for service in item["services"]
+    )
+
+
+def _signal(
+    context: Mapping[str, Any], call: int, item: Mapping[str, Any], handlers: frozenset[str]
+) -> Signal:
     tie = _tie(str(context["stuck_at"]), context.get("sample_orders") or [], item)
+    if tie == "none" and item.get("mentions_ids") and set(item["services"][:2]) & handlers:
+        tie = "orders"
     count, ids, level = int(item["count"]), int(item.get("mentions_ids") or 0), str(item["level"])
     sure = _affinity(tie, level, ids, count) * _volume(count, int(context.get("count") or 0))
     return Signal(

@@ -79,8 +79,9 @@ async def _seconds(work: Callable[[], Awaitable[Any]]) -> float:
 def _bare(subflows: list[int]) -> Callable[[], Awaitable[None]]:
     """A flow of as many subflows, one after the other, each of as many tasks."""
     from prefect import flow, task
+    from prefect.cache_policies import NO_CACHE
 
-    @task(persist_result=False)
+    @task(persist_result=False, cache_policy=NO_CACHE)
     async def step() -> None: ...
 
     @flow(name="bare-skill", persist_result=False)

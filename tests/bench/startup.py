@@ -13,14 +13,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from flows.cli import server
+
 ROOT = Path(__file__).resolve().parents[2]
 ASPORA = Path(sys.executable).parent / "aspora"
 
 
-def seconds(arguments: list[str], home: str, until_line: bool = False) -> float:
-    """Wall-clock seconds of a command, or until its first line on stderr."""
-    environment = {**os.environ, "ASPORA_HOME": home}
-    environment.pop("PREFECT_API_URL", None)
+def seconds(arguments: list[str], home: str, until_line: bool = False, url: str = "") -> float:
+    """Wall-clock seconds of a command, or until its first line on stderr; `url` of a Prefect server."""
+    environment = {**os.environ, "ASPORA_HOME": home, "PREFECT_API_URL": url}
     started = time.perf_counter()
     process = subprocess.Popen(
         [str(ASPORA), *arguments], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
@@ -41,8 +42,21 @@ def measure() -> dict[str, float]:
         waits = {"first run in a new state directory": seconds(["run", "ecm"], home)}
         waits["run without a server"] = seconds(["run", "ecm"], home)
         waits["first progress line"] = seconds(["run", "ecm"], home, until_line=True)
+        waits["run with a server"] = _with_server(home)
         waits["aspora --help"] = min(seconds(["--help"], home) for _ in range(5))
     return waits
+
+
+def _with_server(home: str) -> float:
+    """A run while a Prefect server is up."""
+    os.environ["ASPORA_HOME"] = home
+    server.prepare()
+    running = server.TemporaryServer()
+    try:
+        running.wait()
+        return seconds(["run", "ecm"], home, url=running.url)
+    finally:
+        running.stop()
 
 
 def main() -> None:
