@@ -45,6 +45,8 @@ class Platform(Section):
     provider: Literal["auto", "offline", "anthropic"] = "auto"
     """`auto` takes the Anthropic API when a key or a base URL is set, and the offline model otherwise."""
     guardrails: PlatformGuardrails = PlatformGuardrails()
+    people: dict[Name, list[str]] = {}
+    """Groups of people by name, as `approvers` refers to them."""
 
 
 class Model(Section):
@@ -174,6 +176,7 @@ class DomainGuardrails(Section):
     human_in_loop: list[Name] = []
     """Specialists whose actions wait for a person."""
     approvers: list[str] = []
+    """Groups of `platform.people`, or single names, that may approve. A group without members is open."""
     approval_expires: Duration = parse_duration("24h")
 
 

@@ -24,7 +24,7 @@ FRESH = timedelta(hours=1)
 
 _DAY = timedelta(days=1)
 _PROBE = 10_000
-_CROWDED = 0.05
+_CROWDED = 0.5
 _ABSURD = 10**15
 """Amounts from here on, infinity and not-a-number included, are not money."""
 
@@ -144,21 +144,26 @@ class Backlog:
                 found.append(self._reader.one(sa.select(sa.func.max(column)).where(column < limit))[0])
         return max((moment for moment in found if moment), default=None)
 
-    def days_covered(self) -> int:
-        """How many of the previous days the table reaches back to, at most the trend's."""
+    def days_covered(self, known: datetime) -> int:
+        """How many of the previous days the table reaches back to, at most the trend's.
+
+        Args:
+            known: a time in the table, from which on no older one is looked for.
+        """
         days = self._table.trend.days
         longest = max(self._table.stage_sla.values())
-        far = sa.literal(self._as_of - (days + 1) * _DAY - longest, self._entered.type)
-        reaches = sa.select(sa.literal(1)).select_from(self._bound.source)
-        reaches = reaches.where(self._entered < far, well_formed(self._entered)).limit(1)
-        if self._reader.rows(reaches):
+        if self._older(self._as_of - (days + 1) * _DAY - longest, sa.literal(1), limit=1):
             return days
-        oldest: datetime | None = self._reader.one(
-            sa.select(sa.func.min(self._entered)).where(well_formed(self._entered))
-        )[0]
-        if oldest is None:
-            return 0
+        (found,) = self._older(known, sa.func.min(self._entered, type_=self._entered.type))
+        oldest: datetime = found[0] or known
         return max(0, min(days, (self._as_of - longest - oldest) // _DAY - 1))
+
+    def _older(
+        self, than: datetime, what: sa.ColumnElement[Any], limit: int | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        older = self._entered < self._literal(than, self._entered)
+        statement = sa.select(what).select_from(self._bound.source).where(older, well_formed(self._entered))
+        return self._reader.rows(statement.limit(limit))
 
     def orders(self, limit: int, after: str) -> Sequence[sa.Row[Any]]:
         """Stuck orders by id, from after an id: order_id, stage, entered_at, amount, critical, priority."""
@@ -229,7 +234,7 @@ class Backlog:
             sa.func.count(entered).label("timed"),
             _count_if(sound).label("sound"),
             _count_if(sa.and_(entered >= late, sound)).label("future"),
-            sa.func.count(opened.c.stage).label("staged"),
+            _count_if(opened.c.stage != "").label("staged"),
             sa.func.max(sa.case((sa.and_(entered > recent, entered < late, sound), entered))).label("newest"),
         ]
 
@@ -250,7 +255,7 @@ class Backlog:
             sa.func.max(columns.order_id).label("highest"),
             sa.func.min(sa.case((columns.critical == 1, columns.order_id))).label("lowest_critical"),
             *(
-                _count_if(columns.entered_at < self._cutoff(k, columns.stage)).label(f"before_{k}")
+                _count_if(sa.and_(*self._beyond(columns.stage, columns.entered_at, k))).label(f"before_{k}")
                 for k in before
             ),
         ).group_by(columns.stuck_stage)
@@ -258,18 +263,21 @@ class Backlog:
     def _order_columns(self) -> list[sa.Label[Any]]:
         return [
             self._order_id.label("order_id"),
-            _blank_as_null(self._stage).label("stage"),
+            self._stage.label("stage"),
             self._entered.label("entered_at"),
             self._amount.label("amount"),
             sa.case((self._critical, 1), else_=0).label("critical"),
         ]
 
     def _beyond(
-        self, stage: sa.ColumnElement[Any], entered: sa.ColumnElement[datetime]
+        self, stage: sa.ColumnElement[Any], entered: sa.ColumnElement[datetime], days: int = 0
     ) -> list[sa.ColumnElement[bool]]:
-        cutoff = entered < self._cutoff(0, stage)
+        """Beyond the SLA that many days ago; the constant, where it says no, spares looking at the stage."""
+        cutoff = entered < self._cutoff(days, stage)
         return (
-            [cutoff] if len(set(self._table.stage_sla.values())) == 1 else [entered < self._latest(0), cutoff]
+            [cutoff]
+            if len(set(self._table.stage_sla.values())) == 1
+            else [entered < self._latest(days), cutoff]
         )
 
     def _wanted(
@@ -345,4 +353,4 @@ def _usable(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 
 def _count_if(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.func.sum(sa.case((condition, 1), else_=0))
+    return sa.func.count(sa.case((condition, 1)))

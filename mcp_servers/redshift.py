@@ -101,7 +101,7 @@ def stuck_orders(reader: Reader, table: OrdersTable, query: Query) -> StuckOrder
     if query.stage and not stages:
         _require_stage(backlog, query.stage)
     past = backlog.history(_STAGE_CAP) if "left_at" in table.columns else None
-    covered = backlog.days_covered() if stages else 0
+    covered = backlog.days_covered(min(row.onset for row in stages)) if stages else 0
     rows = [_stage(row, table, query.as_of, _trend(row, table, past, covered)) for row in stages]
     listed = backlog.orders(query.orders + 1, query.after) if query.orders else []
     page = [_order(row) for row in listed[: query.orders]]

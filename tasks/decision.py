@@ -33,7 +33,8 @@ async def decide(
 
     Raises:
         UnknownApproval: there is no such approval.
-        NotAllowed: the name is missing, a dangerous action lacks a verified person, or a switch is off.
+        NotAllowed: the name is missing or not among the approvers, a dangerous action lacks a verified
+            person, or a switch is off.
     """
     name = " ".join(by.split())[:LONGEST_NAME]
     if not name:
@@ -42,7 +43,7 @@ async def decide(
     def write(conn: Connection) -> approvals.Decision:
         asked = approvals.get(conn, approval_id)
         if approve and asked.status == "waiting":
-            _check(conn, platform, asked, verified)
+            _check(conn, platform, asked, name, verified)
         decision = approvals.decide(
             conn, approval_id, approve, by=name, via=via, verified=verified, comment=comment[:LONGEST_COMMENT]
         )
@@ -75,7 +76,25 @@ def asleep(conn: Connection) -> list[approvals.Approval]:
     return [each for each in found if each.flow_run_id and each.status != "waiting"]
 
 
-def _check(conn: Connection, platform: Platform, asked: approvals.Approval, verified: bool) -> None:
+def may_approve(platform: Platform, domain: str) -> set[str] | None:
+    """The names that may approve a domain's fixes, in lower case; None if anybody may."""
+    named = platform.domain(domain).guardrails.approvers
+    people = platform.config.platform.people
+    if not named or not people:
+        return None
+    return {person.lower() for each in named for person in people.get(each, [each])}
+
+
+def _check(
+    conn: Connection, platform: Platform, asked: approvals.Approval, name: str, verified: bool
+) -> None:
+    allowed = may_approve(platform, asked.domain)
+    if allowed is not None and name.lower() not in allowed:
+        groups = ", ".join(platform.domain(asked.domain).guardrails.approvers)
+        raise NotAllowed(
+            f"{name} is not among the approvers of {asked.domain} ({groups}; see platform.people). "
+            f"Nothing was decided."
+        )
     stop = controls.stopped(
         conn, controls.ALL_ACTIONS, controls.domain(asked.domain), controls.approval(asked.id)
     )

@@ -289,7 +289,7 @@ async def test_every_statement_compiles_for_redshift_connector(book: Book) -> No
         backlog.history(100)
         backlog.orders(10, "a")
         backlog.newest()
-        backlog.days_covered()
+        backlog.days_covered(AS_OF)
         backlog.knows("lulu")
         backlog.names(10)
 

@@ -85,7 +85,10 @@ def _by_pattern(element: _IsoText, compiler: Any, **options: Any) -> str:
     separator = column.type.style if isinstance(column.type, Moment) else " "
     pattern = f"'????-??-??{separator}??:??:??*'"
     offset = f"substr({text}, 20) GLOB '*[+-]*' AND substr({text}, 20) NOT GLOB '*[+-]00*00'"
-    return f"({text} GLOB {pattern} AND (length({text}) = 19 OR NOT ({offset})))"
+    # CASE, because SQLite evaluates all of an AND or OR whose value is compared.
+    return (
+        f"CASE WHEN {text} NOT GLOB {pattern} THEN 0 WHEN length({text}) = 19 THEN 1 ELSE NOT ({offset}) END"
+    )
 
 
 def well_formed(column: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:

@@ -69,7 +69,8 @@ def show_proposal(approval: dict[str, Any], grounds: bool = True) -> None:
     if approval["comment"]:
         lines.append(f"[bold]Comment:[/] {escape(approval['comment'])}")
     if approval["status"] == "waiting":
-        lines.append(f"[dim]until {approval['expires_at'][:16].replace('T', ' ')} UTC[/]")
+        asked = ", ".join(proposal.get("approvers", [])) or "anybody"
+        lines.append(f"[dim]for {escape(asked)}, until {approval['expires_at'][:16].replace('T', ' ')} UTC[/]")
     who = f" by {escape(approval['decided_by'])}" if approval["decided_by"] else ""
     if approval["superseded_by"]:
         who = f" by {approval['superseded_by']}"

@@ -32,6 +32,9 @@ DOUBTFUL = 0.6
 """What a signal must weigh to be believed where the backlog isn't growing."""
 FITS = 0.2
 """A runbook that fits the signals less is about something else."""
+FITS_ALONE = 0.15
+"""Enough for a runbook that is the only one near: `AHEAD` times as good as the next."""
+AHEAD = 1.25
 FITS_WELL = 0.3
 MARGIN = 1.15
 """How much better than the next a runbook must fit to be the only candidate."""
@@ -210,9 +213,19 @@ def symptoms(case: Case) -> str:
     return " ".join(search_text(signal.template) for signal in case.harm[:2])
 
 
+def explanation(case: Case) -> Candidate | None:
+    """The runbook that explains the signals; None if none does well enough, or better than others."""
+    if not case.candidates:
+        return None
+    best = case.candidates[0]
+    second = case.candidates[1].fit if len(case.candidates) > 1 else 0.0
+    alone = best.fit >= FITS_ALONE and best.fit >= AHEAD * second
+    return best if best.fit >= FITS or alone else None
+
+
 def confidence(case: Case) -> Confidence:
     """High only where logs and another tool point clearly to the same cause."""
-    if not case.harm or not case.candidates or case.candidates[0].fit < FITS:
+    if not case.harm or not explanation(case):
         return Confidence.medium if case.harm and case.precedent else Confidence.low
     best = case.candidates[0].fit
     second = case.candidates[1].fit if len(case.candidates) > 1 else 0.0

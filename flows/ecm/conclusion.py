@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 from flows.ecm import prose
-from flows.ecm.analysis import FITS, Candidate, Case, confidence
+from flows.ecm.analysis import FITS, Candidate, Case, confidence, explanation
 from flows.ecm.models import Confidence, DiagnosisDraft, Evidence, Hypothesis
 from flows.ecm.signals import HARM, Signal, search_text
 
@@ -20,7 +20,7 @@ def conclude(case: Case) -> DiagnosisDraft:
     """The diagnosis that the case supports: no root cause where nothing holds the stage's orders up."""
     if not case.harm:
         return _nothing(case)
-    best = case.candidates[0] if case.candidates and case.candidates[0].fit >= FITS else None
+    best = explanation(case)
     fix = _fix(case, best)
     actions = case.known.context.get("actions") or []
     return DiagnosisDraft(

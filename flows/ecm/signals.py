@@ -27,7 +27,13 @@ CHANGE_LEAD = timedelta(hours=3)
 _BAD_LEVELS = ("ERROR", "FATAL")
 _WORD = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_NOISE = re.compile(r"[\w.-]+=<\*>|<[^>\s]*>|https?://\S+|\b[\w-]+(?:\.[\w-]+){2,}\b|\b[0-9a-f]{8,}\b")
+_NOISE = re.compile(
+    r"(?i)\b(?:level|lvl|severity|ts|time|msg|message|logger|caller|thread)=(?:(?:info|warn\w*|err\w*|fatal)\b)?"
+    r"|[\w.-]+=<\*>|</?[a-z][^<>]{0,80}>|<[^>\s]*>|https?://\S+|\s(?:at )?(?:[\w$-]+\.){2,}\S*\(.*"
+    r"|\b[\w-]+(?:\.[\w-]+){2,}\b|\b[0-9a-f]{8,}\b"
+)
+_QUERY_WORDS = 24
+"""A message says what is wrong at its beginning; more words only blur the search."""
 _CHANGE = re.compile(
     r"(?i)\b(?:deploy\w*|releas(?:e|ed|ing)\b|roll(?:ed|ing)?[ -]?(?:out|back)|upgrad\w+|migrat\w+|rotat\w+"
     r"|import(?:ed|ing)\b|activat\w+|config\w* (?:change\w*|update\w*|reload\w*)"
@@ -90,7 +96,8 @@ def search_text(text: str, without: Iterable[str] = ()) -> str:
     names = frozenset(without)
     plain = _NOISE.sub(" ", text)
     kept = [word for word in re.findall(r"[^\s\"'()\[\]{},;=]+", plain) if not _is_name(word, names)]
-    return " ".join([*(word for word in kept if _WORD.search(word)), *_phrases(plain)])[:300]
+    told = [word for word in kept if _WORD.search(word)][:_QUERY_WORDS]
+    return " ".join([*told, *_phrases(plain)])[:300]
 
 
 def _phrases(text: str) -> list[str]:
