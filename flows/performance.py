@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from prefect import get_run_logger
@@ -148,14 +149,27 @@ async def _carry_out(platform: Platform, asked: approvals.Approval) -> None:
 
 def _form(asked: approvals.Approval, refused: str) -> str:
     """What the approver reads above the form."""
+    approvers = ", ".join(asked.proposal.get("approvers", [])) or "anybody"
     plans = "\n".join(f"- {escape(text)}" for text in asked.effect["text"])
     parts = [
         f"**Not accepted:** {escape(refused)}" if refused else "",
-        f"**{asked.id}** asks for approval: {escape(asked.subject)}",
+        f"**{asked.id}** asks {escape(approvers)} for approval: {escape(asked.subject)}",
         escape(asked.proposal.get("summary", "")),
+        _grounds(asked.proposal.get("diagnosis") or {}),
         f"Effect:\n\n{plans}",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _grounds(diagnosis: Mapping[str, Any]) -> str:
+    """The diagnosis that led to the proposal, with its evidence."""
+    if not diagnosis.get("root_cause"):
+        return ""
+    evidence = "\n".join(
+        f"- {escape(item['source'])}: {escape(item['finding'])}" for item in diagnosis.get("evidence", [])
+    )
+    confidence = escape(str(diagnosis.get("confidence", "")))
+    return f"Root cause: {escape(diagnosis['root_cause'])} (confidence {confidence})\n\n{evidence}"
 
 
 async def _deployed() -> bool:

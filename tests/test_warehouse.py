@@ -168,6 +168,29 @@ async def test_one_stage_may_be_asked_and_an_unknown_one_names_those_there_are(b
         await ask(book.config(), as_of="yesterday")
 
 
+@pytest.mark.parametrize("finished", [0, 500])
+async def test_the_answer_is_the_same_however_few_orders_are_open(book: Book, finished: int) -> None:
+    orders = [
+        Order("a", age=None),
+        Order("b", age=-9),
+        Order("c", stage=None, age=30),
+        Order("d", stage="", priority="critical", amount=-5),
+        Order("e", age=50, amount=7),
+        Order("f", stage="kyc", age=0.5, amount=-5),
+        Order("g", stage="kyc", age=24 * 365 * 60),
+    ]
+    book.fill([*orders, *(Order(f"z{n}", age=24 * 9, status="paid") for n in range(finished))])
+    answer = await ask(book.config())
+    figures = [
+        (stage["stage"], stage["count"], stage["critical_count"], stage["amount_at_risk_usd"])
+        for stage in answer["stages"]
+    ]
+    assert figures == [("(none)", 2, 1, 100), ("lulu", 1, 0, 7)]
+    assert answer["stages"][0]["sample_orders"] == ["c", "d"]
+    assert (answer["open_orders"], answer["data_as_of"]) == (7, "2026-02-17T07:30:00Z")
+    assert [warning.split()[0] for warning in answer["warnings"]] == ["1", "1", "1", "2", "1"]
+
+
 async def test_nothing_can_be_written(book: Book) -> None:
     book.fill([Order("a")])
     warehouse = Warehouse(book.config().warehouse)

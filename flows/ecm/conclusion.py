@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 from flows.ecm import prose
-from flows.ecm.analysis import FITS, Candidate, Case, confidence, explanation
+from flows.ecm.analysis import FITS, FITS_WELL, Candidate, Case, confidence, explanation
 from flows.ecm.models import Confidence, DiagnosisDraft, Evidence, Hypothesis
 from flows.ecm.signals import HARM, Signal, search_text
 
@@ -49,7 +49,8 @@ def _nothing(case: Case) -> DiagnosisDraft:
 def _cause(case: Case, best: Candidate | None) -> str:
     parts = []
     if best:
-        parts.append(f"{best.page['title']}: {_meaning(case, best)}")
+        doubt = "" if best.fit >= FITS_WELL else "Possibly "
+        parts.append(f"{doubt}{best.page['title']}: {_meaning(case, best)}")
     elif case.precedent:
         past = case.precedent.incident
         parts.append(f"As in incident {past['id']} ({past['title']}): {past['root_cause']}.")
