@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from pydantic import BaseModel
 
@@ -24,6 +24,9 @@ from blocks.home import ROOT, config_path
 
 MODELS = ("offline", "scripted")
 MAX_PROCESSES = 8
+
+FaultSet = Literal["sample", "held-out", "unseen"]
+"""The faults that the skills were built with, or one of two sets kept out of their building."""
 
 _UNSET = (
     "ANTHROPIC_API_KEY",
@@ -42,21 +45,21 @@ class EvaluationError(Exception):
 class Evaluated(Protocol):
     """What a domain's module `evaluate` offers."""
 
-    def evaluate_world(self, seed: int, home: Path, model: str, held_out: bool) -> BaseModel:
+    def evaluate_world(self, seed: int, home: Path, model: str, faults: FaultSet) -> BaseModel:
         """Draws the world of a seed into `home`, the process's state directory, and runs the domain on it."""
 
     def summarise(self, worlds: Sequence[BaseModel]) -> dict[str, Any]:
         """`metrics` (name → share, None where there was nothing to measure), `failures`, and more."""
 
 
-def evaluate_domain(name: str, *, seeds: int, first: int, model: str, held_out: bool) -> dict[str, Any]:
+def evaluate_domain(name: str, *, seeds: int, first: int, model: str, faults: FaultSet) -> dict[str, Any]:
     """Runs a domain on the worlds of consecutive seeds, several at once, each in its own temporary home.
 
     Args:
         seeds: how many worlds.
         first: the first seed.
         model: `offline`, or `scripted`: a local stand-in that speaks the Messages API; no language model.
-        held_out: only faults that were kept out while the skills were built.
+        faults: which faults can occur in the worlds.
 
     Returns:
         `{"n": worlds, "model": …, "metrics": {…}, "failures": […], …}`.
@@ -68,7 +71,7 @@ def evaluate_domain(name: str, *, seeds: int, first: int, model: str, held_out: 
         raise EvaluationError(f"there is no model {model!r} to evaluate; there are: {', '.join(MODELS)}")
     module = _module(name)
     evaluated = _evaluated(module, name)
-    work = partial(_world, module=module, model=model, held_out=held_out)
+    work = partial(_world, module=module, model=model, faults=faults)
     processes = max(1, min(MAX_PROCESSES, os.cpu_count() or 1, seeds))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
@@ -92,7 +95,7 @@ def _evaluated(module: str, name: str) -> Evaluated:
         raise EvaluationError(f"domain {name} has no evaluation: {module}.evaluate does not exist") from error
 
 
-def _world(seed: int, *, module: str, model: str, held_out: bool) -> BaseModel:
+def _world(seed: int, *, module: str, model: str, faults: FaultSet) -> BaseModel:
     """Evaluates one world in this process, which does nothing else."""
     logging.disable(logging.WARNING)
     for variable in _UNSET:
@@ -101,4 +104,4 @@ def _world(seed: int, *, module: str, model: str, held_out: bool) -> BaseModel:
         os.environ["ASPORA_HOME"] = home
         os.environ["ASPORA_CONFIG"] = str(ROOT / "aspora.config.yaml")
         evaluated = cast(Evaluated, importlib.import_module(f"{module}.evaluate"))
-        return evaluated.evaluate_world(seed, Path(home).resolve(), model, held_out)
+        return evaluated.evaluate_world(seed, Path(home).resolve(), model, faults)

@@ -66,7 +66,7 @@ _ACCOUNT_KEYS = re.compile(
 _MASK = re.compile(r"<(?:email|account|phone|card|person):[0-9a-f]{6}>")
 _LEAST_DIGITS = 5
 """A number under a key such as `account` with fewer digits is no account number."""
-_PASSES = 4
+_PASSES = 16
 
 
 class Masker:

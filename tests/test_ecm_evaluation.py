@@ -82,11 +82,11 @@ def test_a_failed_run_is_reported() -> None:
 @pytest.mark.parametrize(("name", "model"), [("nosuch", "offline"), ("ecm", "gpt")])
 def test_what_there_is_not_is_refused(name: str, model: str) -> None:
     with pytest.raises(EvaluationError, match="there are: "):
-        evaluate_domain(name, seeds=1, first=0, model=model, held_out=False)
+        evaluate_domain(name, seeds=1, first=0, model=model, faults="sample")
 
 
 def test_the_scripted_model_comes_to_the_right_cause_and_fix() -> None:
-    found = evaluate_domain("ecm", seeds=1, first=7, model="scripted", held_out=False)
+    found = evaluate_domain("ecm", seeds=1, first=7, model="scripted", faults="sample")
     assert found["n"] == 1 and found["model"] == "scripted"
     assert found["counts"]["diagnosed"] >= 1
     assert found["failures"] == []

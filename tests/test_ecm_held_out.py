@@ -1,11 +1,13 @@
-"""Held-out faults: their worlds draw alike, their pages exist, their names stay hidden."""
+"""Faults kept out of the building: their worlds draw alike, their pages exist, their names stay hidden."""
 
 from __future__ import annotations
 
 import json
 import re
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -13,8 +15,7 @@ from random import Random
 import httpx
 import pytest
 
-from flows.ecm.sample import FAULTS, Fault, World, company, draw
-from flows.ecm.sample.held_out import HELD_OUT, RUNBOOKS
+from flows.ecm.sample import FAULTS, Fault, World, company, draw, held_out, unseen
 from flows.ecm.sample.stages import STAGE
 from flows.ecm.sample.values import fill, of_stage
 from flows.ecm.sample.world import plan
@@ -30,18 +31,44 @@ VERBS = {
 }
 ACTIONS = frozenset(VERBS)
 Worlds = dict[str, tuple[Path, World]]
-each_fault = pytest.mark.parametrize("fault", HELD_OUT, ids=lambda fault: fault.name)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A set of faults, the folder of their pages, and how many wordings each has at least."""
+
+    name: str
+    faults: tuple[Fault, ...]
+    pages: Path
+    wordings: int
+
+
+SETS = (
+    Kept("held-out", held_out.HELD_OUT, held_out.RUNBOOKS, 3),
+    Kept("unseen", unseen.UNSEEN, unseen.RUNBOOKS, 2),
+)
+PAIRS = [(kept, fault) for kept in SETS for fault in kept.faults]
+each_set = pytest.mark.parametrize("kept", SETS, ids=lambda kept: kept.name)
+each_fault = pytest.mark.parametrize(("kept", "fault"), PAIRS, ids=[fault.name for _, fault in PAIRS])
 
 
 def wording_of(fault: Fault) -> int:
     """A wording to draw, another one for each fault."""
-    return HELD_OUT.index(fault) % len(fault.wordings)
+    return [other for _, other in PAIRS].index(fault) % len(fault.wordings)
 
 
 def seed_of(fault: Fault) -> int:
     """First seed that draws the fault alone with that wording."""
     wanted = [wording_of(fault)]
     return next(s for s in range(300) if [found.wording for found in plan(s, NOW, (fault,))] == wanted)
+
+
+def lines_of(faults: Iterable[Fault]) -> list[str]:
+    return [line.text for fault in faults for wording in fault.wordings for line in wording]
+
+
+def pages_of(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
 
 
 def words(text: str) -> list[str]:
@@ -56,75 +83,84 @@ def runs(text: str, length: int) -> set[tuple[str, ...]]:
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
     """A world for each fault, by name: its home and what was drawn."""
-    homes = {fault.name: tmp_path_factory.mktemp("world") for fault in HELD_OUT}
+    homes = {fault.name: tmp_path_factory.mktemp("world") for _, fault in PAIRS}
     return {
         fault.name: (homes[fault.name], draw(seed_of(fault), homes[fault.name], now=NOW, faults=(fault,)))
-        for fault in HELD_OUT
+        for _, fault in PAIRS
     }
 
 
-def test_they_are_other_kinds_than_the_known_ones() -> None:
-    assert len(HELD_OUT) >= 2
-    assert not {fault.name for fault in HELD_OUT} & {fault.name for fault in FAULTS}
-    known = {line.text for fault in FAULTS for wording in fault.wordings for line in wording}
-    assert not known & {line.text for fault in HELD_OUT for wording in fault.wordings for line in wording}
+@each_set
+def test_they_are_other_kinds_than_the_known_ones(kept: Kept) -> None:
+    others = [*FAULTS, *(fault for other, fault in PAIRS if other is not kept)]
+    assert len(kept.faults) >= 2
+    assert not {fault.name for fault in kept.faults} & {fault.name for fault in others}
+    assert not set(lines_of(kept.faults)) & set(lines_of(others))
 
 
-def test_a_seed_gives_the_same_world(worlds: Worlds, tmp_path: Path) -> None:
-    home, world = worlds[HELD_OUT[0].name]
-    assert draw(world.seed, tmp_path, now=NOW, faults=HELD_OUT[:1]) == world
+@each_set
+def test_a_seed_gives_the_same_world(kept: Kept, worlds: Worlds, tmp_path: Path) -> None:
+    home, world = worlds[kept.faults[0].name]
+    assert draw(world.seed, tmp_path, now=NOW, faults=kept.faults[:1]) == world
     one, two = ({path.name: path.read_bytes() for path in (at / "logs").iterdir()} for at in (home, tmp_path))
     assert one == two
 
 
-def test_seeds_draw_every_one_of_them() -> None:
-    plans = [plan(seed, NOW, HELD_OUT) for seed in range(60)]
+@each_set
+def test_seeds_draw_every_one_of_them(kept: Kept) -> None:
+    plans = [plan(seed, NOW, kept.faults) for seed in range(60)]
     drawn = {(found.fault.name, found.wording) for planned in plans for found in planned}
-    assert drawn == {(fault.name, index) for fault in HELD_OUT for index in range(len(fault.wordings))}
+    assert drawn == {(fault.name, index) for fault in kept.faults for index in range(len(fault.wordings))}
     assert {len(found) for found in plans} == {0, 1, 2}
 
 
 @each_fault
-def test_the_truth_names_pages_and_actions_that_exist(fault: Fault, worlds: Worlds) -> None:
+def test_the_truth_names_pages_and_actions_that_exist(kept: Kept, fault: Fault, worlds: Worlds) -> None:
     home, world = worlds[fault.name]
     truth = json.loads((home / "sample/truth/ecm.json").read_text())
     assert truth == list(world.faults)
     assert [found["fault"] for found in truth] == [fault.name]
     assert truth[0]["runbooks"]
-    assert all((RUNBOOKS / page).is_file() for page in truth[0]["runbooks"])
+    assert all((kept.pages / page).is_file() for page in truth[0]["runbooks"])
     assert truth[0]["action"] is None or truth[0]["action"] in ACTIONS
 
 
 @each_fault
-def test_nothing_that_skills_read_names_the_fault(fault: Fault, worlds: Worlds) -> None:
+def test_nothing_that_skills_read_names_the_fault(kept: Kept, fault: Fault, worlds: Worlds) -> None:
     home, _ = worlds[fault.name]
     files = [
         *(home / "logs").iterdir(),
         home / "warehouse.db",
         home / "sample/world.json",
-        *RUNBOOKS.iterdir(),
+        *kept.pages.iterdir(),
     ]
     assert not [path for path in files if fault.name in path.read_bytes().decode(errors="replace")]
     assert not [line for wording in fault.wordings for line in wording if fault.name in line.text]
 
 
-def test_pages_quote_no_log_line_and_no_action() -> None:
-    pages = {path.name: path.read_text(encoding="utf-8") for path in RUNBOOKS.glob("*.md")}
-    lines = [line.text for fault in HELD_OUT for wording in fault.wordings for line in wording]
-    quoted = {run for line in lines for run in runs(line, 4)}
+def test_pages_of_the_held_out_set_quote_no_log_line() -> None:
+    pages = pages_of(held_out.RUNBOOKS)
+    quoted = {run for line in lines_of(held_out.HELD_OUT) for run in runs(line, 4)}
     assert not [(name, runs(text, 4) & quoted) for name, text in pages.items() if runs(text, 4) & quoted]
+
+
+@each_set
+def test_pages_name_no_action(kept: Kept) -> None:
+    pages = pages_of(kept.pages)
     assert not [name for name, text in pages.items() for action in ACTIONS if action in text]
 
 
-def test_some_pages_fit_no_fault_and_none_hides_another() -> None:
-    names = {path.name for path in RUNBOOKS.glob("*.md")}
-    assert names - {page for fault in HELD_OUT for page in fault.runbooks}
-    assert not names & {path.name for path in SAMPLE_RUNBOOKS.glob("*.md")}
+@each_set
+def test_some_pages_fit_no_fault_and_none_hides_another(kept: Kept) -> None:
+    names = set(pages_of(kept.pages))
+    assert names - {page for fault in kept.faults for page in fault.runbooks}
+    others = [SAMPLE_RUNBOOKS, *(other.pages for other in SETS if other is not kept)]
+    assert not names & {name for folder in others for name in pages_of(folder)}
 
 
 @each_fault
-def test_every_wording_can_be_printed_in_every_stage(fault: Fault) -> None:
-    assert len(fault.wordings) >= 3
+def test_every_wording_can_be_printed_in_every_stage(kept: Kept, fault: Fault) -> None:
+    assert len(fault.wordings) >= kept.wordings
     moments = {"order": "ORD-1", "time": "09:30", "day": "2026-03-11", "next_day": "2026-03-13"}
     for stage in fault.stages:
         for wording in fault.wordings:
@@ -138,7 +174,7 @@ def test_every_wording_can_be_printed_in_every_stage(fault: Fault) -> None:
 
 
 @each_fault
-def test_a_wording_reaches_the_logs(fault: Fault, worlds: Worlds) -> None:
+def test_a_wording_reaches_the_logs(kept: Kept, fault: Fault, worlds: Worlds) -> None:
     home, world = worlds[fault.name]
     stage = STAGE[world.faults[0]["stage"]]
     for line in fault.wordings[wording_of(fault)]:
@@ -148,7 +184,7 @@ def test_a_wording_reaches_the_logs(fault: Fault, worlds: Worlds) -> None:
 
 
 @each_fault
-async def test_only_the_action_of_the_truth_frees_an_order(fault: Fault, worlds: Worlds) -> None:
+async def test_only_the_action_of_the_truth_frees_an_order(kept: Kept, fault: Fault, worlds: Worlds) -> None:
     home, world = worlds[fault.name]
     stage = STAGE[world.faults[0]["stage"]]
     due = (NOW - timedelta(hours=stage.sla)).strftime("%Y-%m-%d %H:%M:%S")

@@ -550,12 +550,12 @@ async def test_text_that_json_or_a_database_refuse(world):
     assert "half ? emoji" in result.result["line"]
 
 
-async def test_skill_code_that_fails_on_a_result_is_an_error(world):
+async def test_a_tool_answer_of_another_shape_is_an_error(world):
     canned_tools.ANSWERS["query_stuck_orders"] = {"unexpected": "shape"}
     world.server.script(calls(ORDERS), says(triage()))
     row = await world.skill("ecm-triage", {})
     assert row.outcome == "error"
-    assert "stages" in row.error
+    assert "the orders could not be read" in row.error
 
 
 async def test_empty_text_blocks_are_not_sent_back(world):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.app import AsJson, Exit, app, leave, print_json
 from flows.cli.errors import Usage
+
+if TYPE_CHECKING:
+    from flows.evaluation import FaultSet
 
 
 @app.command("eval")
@@ -20,6 +23,7 @@ def evaluate(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only faults kept out while building.")
     ] = False,
+    unseen: Annotated[bool, typer.Option("--unseen", help="Only faults of a second such set.")] = False,
     corpus: Annotated[Path | None, typer.Option(help="Folder of runbooks (runbooks).")] = None,
     queries: Annotated[Path | None, typer.Option(help='JSON list of {"query", "gold"} (runbooks).')] = None,
     as_json: AsJson = False,
@@ -36,11 +40,20 @@ def evaluate(
     else:
         from flows.evaluation import evaluate_domain
 
-        result = evaluate_domain(name, seeds=seeds, first=first, model=model, held_out=held_out)
+        faults = _faults(held_out, unseen)
+        result = evaluate_domain(name, seeds=seeds, first=first, model=model, faults=faults)
     if as_json:
         print_json(result)
     else:
         show_metrics(name, result)
+
+
+def _faults(held_out: bool, unseen: bool) -> FaultSet:
+    if held_out and unseen:
+        raise Usage("eval takes --held-out or --unseen, not both")
+    if held_out:
+        return "held-out"
+    return "unseen" if unseen else "sample"
 
 
 @app.command()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import yaml
@@ -19,6 +19,7 @@ from blocks.database import Database
 from blocks.home import ROOT, database_url
 from flows.ecm import DOMAIN, sample
 from flows.ecm.models import Confidence, EcmInput
+from flows.evaluation import FaultSet
 from tasks import report
 from tasks.incidents import Incident, replace
 from tasks.platform import opened
@@ -60,11 +61,11 @@ class Outcome(BaseModel):
     error: str = ""
 
 
-def evaluate_world(seed: int, home: Path, model: str, held_out: bool) -> Outcome:
+def evaluate_world(seed: int, home: Path, model: str, faults: FaultSet) -> Outcome:
     """Draws a world into the state directory, runs the domain on it, and compares with its truth."""
     now = FIRST_MOMENT + STEP * (seed % STEPS)
     with _model(model):
-        truth = _draw(seed, home, now, held_out)
+        truth = _draw(seed, home, now, faults)
         found = anyio.run(_run, now)
     diagnoses = {
         str(execution["input"]["stuck_at"]): execution
@@ -119,21 +120,31 @@ def _model(model: str) -> Iterator[None]:
             del os.environ["ANTHROPIC_BASE_URL"], os.environ["ANTHROPIC_API_KEY"]
 
 
-def _draw(seed: int, home: Path, now: datetime, held_out: bool) -> Sequence[Mapping[str, Any]]:
+def _draw(seed: int, home: Path, now: datetime, faults: FaultSet) -> Sequence[Mapping[str, Any]]:
     """Draws the world, fills the memory, and returns the truth."""
-    if held_out:
-        from flows.ecm.sample.held_out import HELD_OUT, RUNBOOKS
-
-        world = sample.draw(seed, home, now=now, faults=HELD_OUT)
-        _use_runbooks(home, RUNBOOKS)
-    else:
+    if faults == "sample":
         world = sample.draw(seed, home, now=now)
+    else:
+        kinds, pages = _kept_out(faults)
+        world = sample.draw(seed, home, now=now, faults=kinds)
+        _use_runbooks(home, pages)
     database = Database(database_url())
     database.migrate()
     remembered = [Incident.model_validate(incident) for incident in world.incidents]
     database.write_now(lambda conn: replace(conn, "sample", remembered))
     database.close()
     return world.faults
+
+
+def _kept_out(faults: Literal["held-out", "unseen"]) -> tuple[Sequence[sample.Fault], Path]:
+    """The faults of a set and the folder of their pages."""
+    if faults == "held-out":
+        from flows.ecm.sample import held_out
+
+        return held_out.HELD_OUT, held_out.RUNBOOKS
+    from flows.ecm.sample import unseen
+
+    return unseen.UNSEEN, unseen.RUNBOOKS
 
 
 def _use_runbooks(home: Path, further: Path) -> None:

@@ -41,7 +41,7 @@ class Fault:
     Attributes:
         name: its identifier, written to the truth file only. It must occur in no log line and no runbook.
         stages: names of the stages that it can hit.
-        wordings: at least three ways of the services to put it, each a tuple of lines with one `attempt` line
+        wordings: at least two ways of the services to put it, each a tuple of lines with one `attempt` line
             or more, the first of them what the failing step itself prints. A world uses one wording.
         cause_keywords: lower-case substrings; a diagnosis that has one of them names the cause.
         runbooks: file names of the pages that fit, whatever the stage.
