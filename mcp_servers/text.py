@@ -21,13 +21,13 @@ import snowballstemmer
 
 from mcp_servers.synonyms import CONCEPTS
 
-SYNONYM = 0.65
+SYNONYM = 0.8
 """What a synonym is worth against the word itself."""
 NEIGHBOURS = 0.3
 """What a pair of neighbouring words adds, against a word of the same rarity."""
-TITLE = 0.3
+TITLE = 0.2
 """What a title that the question covers whole adds, against a question that the document answers whole."""
-SATURATION = 1.0
+SATURATION = 1.5
 LENGTH = 0.6
 SOFTENING = 0.75
 """Exponent on a word's rarity: below 1 the common words, often the question's subject, keep a say."""
@@ -42,6 +42,7 @@ REPEATS = 2
 
 _WORD = re.compile(r"[^\W_]+")
 _BOUNDARY = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=\D)|(?<=\D)(?=\d)")
+_NEGATION = re.compile(r"n['’]t\b")
 _IDENTIFIER = re.compile(r"\d{5,}|(?=(?:\D*\d){3})(?=.*[A-Za-z])\w{8,}")
 _STOP = frozenset(
     re.findall(
@@ -51,6 +52,10 @@ _STOP = frozenset(
         " what when where who how why s t ms",
     )
 )
+_GLUE = frozenset(("not", "no", "too", "much", "mani", "cannot", "veri"))
+"""Stems that mean something only as part of a phrase of the thesaurus."""
+_CODES = frozenset(re.findall(r"\b\d{5}\b", " ".join(CONCEPTS.values())))
+"""Numbers that look like ids but are error codes the thesaurus knows, such as SQLSTATE 23505."""
 _STEMMER = snowballstemmer.stemmer("english")
 _STEMMING = threading.Lock()
 """The stemmer keeps the word it works on, so one thread at a time may use it."""
@@ -66,14 +71,19 @@ class Hit(NamedTuple):
 
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
-    """A lower-case word without its ending: `certificates` and `certificate` give the same."""
+    """A lower-case word without its ending: `certificates` and `certificate` give the same.
+
+    What is validated need not be valid: the stemmer would not tell the two apart.
+    """
+    if word.startswith("validat"):
+        return "validat"
     with _STEMMING:
         return str(_STEMMER.stemWord(word))
 
 
 def words(text: str) -> list[str]:
     """The stems of a text in order, compound names split (CamelCase, snake_case), without ids and filler."""
-    whole = (word for word in _WORD.findall(text) if not _IDENTIFIER.fullmatch(word))
+    whole = (word for word in _WORD.findall(_NEGATION.sub(" not", text)) if word in _CODES or not _IDENTIFIER.fullmatch(word))
     parts = (part.lower() for word in whole for part in _BOUNDARY.split(word))
     return [stem(part) for part in parts if part not in _STOP]
 
@@ -108,7 +118,7 @@ def _pairs(stems: Sequence[str]) -> list[str]:
 def _terms(text: str) -> Counter[str]:
     """Stems, concepts and neighbouring pairs of a text, counted."""
     stems = words(text)
-    counted = Counter(stems)
+    counted = Counter(word for word in stems if word not in _GLUE)
     counted.update(concept for each in concepts(stems) for concept in each)
     counted.update(_pairs(stems))
     return counted
@@ -127,7 +137,7 @@ class Index:
         self, documents: Sequence[Mapping[str, str]], weights: Mapping[str, float], title: str = "title"
     ) -> None:
         counted = [{field: _terms(document.get(field, "")) for field in weights} for document in documents]
-        mean = {field: _mean([each[field].total() for each in counted]) for field in weights}
+        mean = {field: _mean([_length(each[field]) for each in counted]) for field in weights}
         self._documents = [_weigh(each, weights, mean) for each in counted]
         self._titles = [_Asked(document.get(title, "")) for document in documents]
         holders = Counter(term for document in self._documents for term in document)
@@ -192,9 +202,10 @@ class _Asked:
 
     def __init__(self, text: str) -> None:
         stems = words(text)
-        self.words = _at_most(REPEATS, list(zip(stems, map(frozenset, concepts(stems)), strict=True)))
+        meant = zip(stems, map(frozenset, concepts(stems)), strict=True)
+        self.words = _at_most(REPEATS, [each for each in meant if each[1] or each[0] not in _GLUE])
         self.pairs = list(dict.fromkeys(_pairs(stems)))
-        self.vocabulary = frozenset(stems)
+        self.vocabulary = frozenset(stems) - _GLUE
         self.meanings = frozenset[str]().union(*(meanings for _, meanings in self.words))
 
 
@@ -208,6 +219,11 @@ def _at_most(times: int, asked: Sequence[tuple[str, frozenset[str]]]) -> list[tu
     return kept
 
 
+def _length(terms: Counter[str]) -> int:
+    """How long a text is, whatever the thesaurus makes of it."""
+    return sum(count for term, count in terms.items() if not term.startswith("~"))
+
+
 def _mean(lengths: Sequence[int]) -> float:
     return max(sum(lengths) / len(lengths), 1.0) if lengths else 1.0
 
@@ -218,7 +234,7 @@ def _weigh(
     """Term → its frequency over all fields, each field by its weight and shorter texts for more."""
     weighed: dict[str, float] = {}
     for field, terms in fields.items():
-        factor = weights[field] / (1 - LENGTH + LENGTH * terms.total() / mean[field])
+        factor = weights[field] / (1 - LENGTH + LENGTH * _length(terms) / mean[field])
         for term, count in terms.items():
             weighed[term] = weighed.get(term, 0.0) + factor * count
     return weighed

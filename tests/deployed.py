@@ -23,6 +23,9 @@ from tests.worlds import STRAIGHT, draw_world, write_config
 
 T = TypeVar("T")
 
+WAIT_SECONDS = 150
+"""Long enough for a busy machine; nothing waits longer than it has to."""
+
 _QUICK = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
@@ -112,7 +115,7 @@ class Deployed:
         """The name of a flow run's state, such as `Suspended`."""
         return str(self.api.get(f"/flow_runs/{flow_run}").json()["state"]["name"])
 
-    def reaches(self, flow_run: str, *names: str, seconds: float = 40) -> str:
+    def reaches(self, flow_run: str, *names: str, seconds: float = WAIT_SECONDS) -> str:
         """Waits until a flow run is in one of these states."""
         self.until(lambda: self.state(flow_run) in names, seconds, lambda: self.state(flow_run))
         return self.state(flow_run)
@@ -127,7 +130,7 @@ class Deployed:
             new = [run for run in runs if run["id"] not in before and run["deployment_id"]]
             return next((run["id"] for run in new if run["state_name"] == "Suspended"), "")
 
-        return self.until(waiting, 40)
+        return self.until(waiting, WAIT_SECONDS)
 
     def resume(self, flow_run: str, **verdict: str) -> str:
         """Resumes a suspended run as the UI does; the answer's status."""

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from tasks import approvals, inbox, record
-from tests.deployed import Deployed
+from tests.deployed import WAIT_SECONDS, Deployed
 from tests.held_model import HeldModel
 from tests.worlds import DIAGNOSED, platform_database
 
@@ -126,7 +126,7 @@ def test_a_killed_run_started_again_continues_from_its_journal(deployed: Deploye
     deployed.stop_worker()
     deployed.start_worker(ANTHROPIC_BASE_URL=model.url)
     run = deployed.start_run()
-    assert model.holding.wait(40)
+    assert model.holding.wait(WAIT_SECONDS)
     deployed.stop_worker()
     model.release.set()
     again = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
