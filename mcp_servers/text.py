@@ -83,7 +83,11 @@ def stem(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """The stems of a text in order, compound names split (CamelCase, snake_case), without ids and filler."""
-    whole = (word for word in _WORD.findall(_NEGATION.sub(" not", text)) if word in _CODES or not _IDENTIFIER.fullmatch(word))
+    whole = (
+        word
+        for word in _WORD.findall(_NEGATION.sub(" not", text))
+        if word in _CODES or not _IDENTIFIER.fullmatch(word)
+    )
     parts = (part.lower() for word in whole for part in _BOUNDARY.split(word))
     return [stem(part) for part in parts if part not in _STOP]
 

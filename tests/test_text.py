@@ -28,6 +28,9 @@ WEIGHTS = {"title": 2.0, "text": 1.0}
         ("order 1234567 failed with 429", ["order", "fail", "429"]),
         ("trace 9f8e7d6c5b4a", ["trace"]),
         ("Überweisung fällig", ["überweisung", "fällig"]),
+        ("SQLSTATE 23505 for 48213", ["sqlstate", "23505"]),
+        ("the bank doesn't answer", ["bank", "not", "answer"]),
+        ("validated, not valid", ["validat", "not", "valid"]),
     ],
 )
 def test_names_split_into_stems_and_identifiers_fall_out(text: str, expected: list[str]) -> None:
@@ -51,6 +54,52 @@ def test_a_phrase_has_the_concept_of_all_its_words() -> None:
 )
 def test_a_paraphrase_finds_its_page(question: str, document: int) -> None:
     assert Index(PAGES, WEIGHTS).search(question, 1)[0].document == document
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("RequestTimeTooSkewed", "clock skew"),
+        ("client address not in allowlist", "our IP is not whitelisted"),
+        ("getaddrinfo EAI_AGAIN", "dns"),
+        ("no cipher suites in common", "tls version"),
+        ("insufficient_scope", "permission"),
+        ("RESOURCE_EXHAUSTED", "too many calls"),
+        ("410 Gone", "deprecated"),
+        ("Unexpected token < in JSON at position 0", "html"),
+        ("UnicodeDecodeError", "character set"),
+        ("ImagePullBackOff", "docker image"),
+        ("java.lang.NullPointerException", "bug"),
+        ("EMFILE", "file handles"),
+        ("write ENOSPC", "disk full"),
+        ("ORA-00060", "deadlock"),
+        ("SQLSTATE[23505]", "duplicate"),
+        ("SQLSTATE 25006", "read-only"),
+        ("CommitFailedException", "rebalancing"),
+        ("RecordDeserializationException", "poison message"),
+        ("not a business day", "public holiday"),
+        ("INSUFFICIENT_FUNDS", "nostro"),
+        ("device token NotRegistered", "push notification"),
+    ],
+)
+def test_what_software_prints_means_what_people_say(printed: str, said: str) -> None:
+    def meanings(text: str) -> set[str]:
+        return set().union(*concepts(words(text)))
+
+    assert (meanings(printed) & meanings(said)) - {"~failure"}
+
+
+def test_a_word_of_glue_is_no_evidence() -> None:
+    pages = [{"title": "", "text": "too many, not very much"}, {"title": "", "text": "ledger"}]
+    assert Index(pages, WEIGHTS).search("not too ledger") == Index(pages, WEIGHTS).search("ledger")
+    assert [hit.document for hit in Index(pages, WEIGHTS).search("very much not ledger")] == [1]
+
+
+def test_a_richer_thesaurus_makes_no_text_longer() -> None:
+    plain = [{"title": "", "text": "zebra giraffe walrus"}, {"title": "", "text": "zebra badger otter"}]
+    meaning = [{"title": "", "text": "zebra disk timeout"}, {"title": "", "text": "zebra badger otter"}]
+    first, second = (Index(pages, WEIGHTS).scores("zebra") for pages in (plain, meaning))
+    assert first == second
 
 
 @pytest.mark.parametrize("question", ["best pizza in town", "qwer asdf", "", "???", "the of and"])
