@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import fcntl
@@ -16,11 +17,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 from blocks.home import ROOT, home
 
 START_SECONDS = 120.0
 PORT = 4200
+BUSY = 503
+BUSY_SECONDS = 0.1
 _SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_UI_ENABLED": "0",
@@ -139,11 +143,32 @@ def serve(port: int, parent: int) -> None:
             gc.freeze()
             gc.enable()
 
-    app = "prefect.server.api.server:create_app"
     config = uvicorn.Config(
-        app, factory=True, host="127.0.0.1", port=port, log_level="critical", lifespan="on"
+        _app, factory=True, host="127.0.0.1", port=port, log_level="critical", lifespan="on"
     )
     Server(config).run()
+
+
+def _app() -> Any:
+    """Prefect's server. Where its SQLite is busy for a moment, clients are told to come again at once.
+
+    Left to themselves they wait two seconds, and a run of a few flows meets that several times.
+    """
+    from prefect.server.api.server import create_app
+    from starlette.datastructures import MutableHeaders
+
+    server = create_app()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def hurry(message: Any) -> None:
+            if message["type"] == "http.response.start" and message["status"] == BUSY:
+                await asyncio.sleep(BUSY_SECONDS)
+                MutableHeaders(scope=message)["Retry-After"] = "0"
+            await send(message)
+
+        await server(scope, receive, hurry)
+
+    return app
 
 
 @contextlib.contextmanager
