@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 MESSAGE_CHARS = 2000
@@ -135,12 +136,11 @@ def from_fields(found: dict[str, Any], source: str, time: float | None = None) -
     Fields that are none of time, level, service and message follow the message as `key=value`.
     """
     fields = _flat(found)
-    taken = {key: _first(fields, keys) for key, keys in _ROLES.items()}
+    taken, trace = _layout(tuple(fields))
     when = time if time is not None else time_of(fields.get(taken["time"]))
     if when is None:
         return None
     message = _text(fields.get(taken["message"], ""))
-    trace = _first(fields, _TRACE_KEYS)
     rest = _rest(fields, {*taken.values(), trace})
     if trace:
         message = with_trace(message, _text(fields[trace]).splitlines())
@@ -151,6 +151,13 @@ def from_fields(found: dict[str, Any], source: str, time: float | None = None) -
 
 
 _ROLES = {"time": _TIME_KEYS, "level": _LEVEL_KEYS, "service": _SERVICE_KEYS, "message": _MESSAGE_KEYS}
+
+
+@lru_cache(maxsize=4096)
+def _layout(names: tuple[str, ...]) -> tuple[dict[str, str], str]:
+    """Which of a record's fields is its time, level, service and message, and which its stack trace."""
+    fields = dict.fromkeys(names)
+    return {key: _first(fields, keys) for key, keys in _ROLES.items()}, _first(fields, _TRACE_KEYS)
 
 
 def _flat(found: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
@@ -169,6 +176,8 @@ def _first(fields: dict[str, Any], keys: Iterable[str]) -> str:
 
 
 def _rest(fields: dict[str, Any], taken: set[str]) -> str:
+    if fields.keys() <= taken:
+        return ""
     dull = {*_TIME_KEYS, *_LEVEL_KEYS, *_TRACE_KEYS, *_DULL_KEYS, *taken}
     kept = (
         (key, value) for key, value in fields.items() if key not in dull and not key.startswith("kubernetes")

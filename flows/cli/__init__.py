@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from flows.cli.app import app
 from flows.cli.errors import explained
 
+GARBAGE = 100_000
+"""Objects between two collections: imports make hundreds of thousands, and hardly any garbage."""
+
 
 def main() -> None:
     """Runs the command line; what goes wrong is explained, and the exit code says which kind it was."""
+    gc.set_threshold(GARBAGE)
     from flows.cli import approval, check, evaluation, execution, run, switches  # noqa: F401
 
-    with explained():
-        app()
-    sys.exit(0)
+    try:
+        with explained():
+            app()
+        sys.exit(0)
+    finally:
+        gc.freeze()
