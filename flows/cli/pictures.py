@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -31,9 +33,15 @@ def escape(text: str) -> str:
     return escape_markup(printable(text))
 
 
+@cache
 def console() -> Console:
-    """The terminal."""
-    return Console(highlight=False)
+    """The terminal; what is printed on it can be saved as a picture."""
+    return Console(highlight=False, record=True)
+
+
+def save_picture(path: Path, title: str) -> None:
+    """Saves what was printed so far as an SVG."""
+    console().save_svg(str(path), title=title)
 
 
 def show_report(report: dict[str, Any]) -> None:
@@ -70,7 +78,8 @@ def show_proposal(approval: dict[str, Any], grounds: bool = True) -> None:
         lines.append(f"[bold]Comment:[/] {escape(approval['comment'])}")
     if approval["status"] == "waiting":
         asked = ", ".join(proposal.get("approvers", [])) or "anybody"
-        lines.append(f"[dim]for {escape(asked)}, until {approval['expires_at'][:16].replace('T', ' ')} UTC[/]")
+        until = approval["expires_at"][:16].replace("T", " ")
+        lines.append(f"[dim]for {escape(asked)}, until {until} UTC[/]")
     who = f" by {escape(approval['decided_by'])}" if approval["decided_by"] else ""
     if approval["superseded_by"]:
         who = f" by {approval['superseded_by']}"

@@ -25,6 +25,9 @@ def run(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Draw the sample world with this seed first.")
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE.svg", help="Save the report as a picture too.")
+    ] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
@@ -35,6 +38,7 @@ def run(
     """
     if approve and reject:
         raise Usage("--approve and --reject exclude each other")
+    from flows.cli.pictures import save_picture
     from flows.cli.session import Session
 
     given = _input(input)
@@ -47,6 +51,8 @@ def run(
         print_json(report)
     else:
         session.show(report)
+        if picture:
+            save_picture(picture, f"aspora run {domain}")
     leave(_code(report))
 
 
