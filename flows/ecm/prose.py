@@ -22,6 +22,7 @@ _END = re.compile(r"(?<=[.!?;])\s+(?=[A-Z(\"'])|\n+")
 _PART = re.compile(r"(?:[,:;–→]|\bbut\b|\bthen\b)\s*")
 
 _ORDERS = r"(?:order|payment|payout|transfer)s?"
+_ORDER = re.compile(rf"(?i)\b{_ORDERS}\b")
 _NEGATED = re.compile(
     r"(?i)\b(?:never|not|no|don't|doesn't|can't|cannot|won't|without|nobody|none|avoid|instead of)"
     r"\s+(?:\S+\s+){0,2}$"
@@ -78,8 +79,14 @@ _REPAIR = _any(
     r"allow-?list\w*",
     r"re-?authenticat\w+",
     r"reset\w* the (?:password|secret)",
+    "(?:they|bank|partner|vendor|provider) (?:must|has to|have to|needs? to) (?:correct|fix|repair|restore|change)",
 )
 """Work of a person that must come before orders can move."""
+
+_OTHER_THING = _any(
+    "files?", "uploads?", "documents?", "reports?", "e-?mails?", "exports?", "jobs?", "statements?"
+)
+"""What a step may be about instead of orders."""
 
 _FAMILIES: Mapping[str, re.Pattern[str]] = {
     "unlock": _any(
@@ -180,7 +187,9 @@ def _clauses(step: str) -> list[str]:
 
 
 def _does(action: Mapping[str, Any], clause: str) -> bool:
-    """Whether a clause tells to do what an action does."""
+    """Whether a clause tells to do what an action does, and to orders."""
+    if _OTHER_THING.search(clause) and not _ORDER.search(clause):
+        return False
     operation = _operation(action)
     families = {name for name, pattern in _FAMILIES.items() if pattern.search(operation)}
     told = {name for name, pattern in _FAMILIES.items() if _told(pattern, clause)}
