@@ -32,7 +32,18 @@ _SETTINGS = {
     "PREFECT__SERVER_FINAL": "1",
     "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-}
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "[]",
+    **{
+        f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
+        for service in (
+            "CANCELLATION_CLEANUP", "CLEANUP_RECONCILER", "EVENT_PERSISTER", "FOREMAN", "LATE_RUNS",
+            "PAUSE_EXPIRATIONS", "REPOSSESSOR", "SCHEDULER", "TRIGGERS",
+        )
+    },
+}  # fmt: skip
+"""A server for one run needs no schedules and keeps no events: each service is one more writer, and on a new
+SQLite database they have kept each other waiting for a minute."""
 
 
 class ServerError(Exception):

@@ -79,7 +79,8 @@ _REPAIR = _any(
     r"allow-?list\w*",
     r"re-?authenticat\w+",
     r"reset\w* the (?:password|secret)",
-    "(?:they|bank|partner|vendor|provider) (?:must|has to|have to|needs? to) (?:correct|fix|repair|restore|change)",
+    "(?:they|bank|partner|vendor|provider) (?:must|has to|have to|needs? to) "
+    "(?:correct|fix|repair|restore|change)",
 )
 """Work of a person that must come before orders can move."""
 
