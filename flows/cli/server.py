@@ -23,8 +23,7 @@ from blocks.home import ROOT, home
 
 START_SECONDS = 120.0
 PORT = 4200
-BUSY = 503
-BUSY_SECONDS = 0.1
+WRITING = ("POST", "PUT", "PATCH", "DELETE")
 _SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_UI_ENABLED": "0",
@@ -38,12 +37,12 @@ _SETTINGS = {
         f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
         for service in (
             "CANCELLATION_CLEANUP", "CLEANUP_RECONCILER", "EVENT_PERSISTER", "FOREMAN", "LATE_RUNS",
-            "PAUSE_EXPIRATIONS", "REPOSSESSOR", "SCHEDULER", "TRIGGERS",
+            "PAUSE_EXPIRATIONS", "REPOSSESSOR", "SCHEDULER", "TASK_RUN_RECORDER", "TRIGGERS",
         )
     },
 }  # fmt: skip
-"""A server for one run needs no schedules and keeps no events: each service is one more writer, and on a new
-SQLite database they have kept each other waiting for a minute."""
+"""A server for one run needs no schedules, and nobody looks at its events and tasks: each service is one more
+writer, and on SQLite writers have kept each other waiting for a minute."""
 
 
 class ServerError(Exception):
@@ -140,7 +139,10 @@ def _free_port() -> int:
 
 
 def serve(port: int, parent: int) -> None:
-    """Runs the server in this process until it is told to stop or the parent process is gone."""
+    """Runs the server in this process until it is told to stop or the parent process is gone.
+
+    It lives for one run and does without garbage collection, which costs a fifth of its imports.
+    """
     gc.disable()
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     import uvicorn
@@ -151,8 +153,6 @@ def serve(port: int, parent: int) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             with _turn():
                 await super().startup(sockets)
-            gc.freeze()
-            gc.enable()
 
     config = uvicorn.Config(
         _app, factory=True, host="127.0.0.1", port=port, log_level="critical", lifespan="on"
@@ -161,23 +161,21 @@ def serve(port: int, parent: int) -> None:
 
 
 def _app() -> Any:
-    """Prefect's server. Where its SQLite is busy for a moment, clients are told to come again at once.
+    """Prefect's server, one writing request at a time.
 
-    Left to themselves they wait two seconds, and a run of a few flows meets that several times.
+    On SQLite, writers that overlap are answered 503 and come again after two seconds, or wait for each other
+    until SQLite gives up after a minute.
     """
     from prefect.server.api.server import create_app
-    from starlette.datastructures import MutableHeaders
 
-    server = create_app()
+    server, turn = create_app(), asyncio.Lock()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        async def hurry(message: Any) -> None:
-            if message["type"] == "http.response.start" and message["status"] == BUSY:
-                await asyncio.sleep(BUSY_SECONDS)
-                MutableHeaders(scope=message)["Retry-After"] = "0"
-            await send(message)
-
-        await server(scope, receive, hurry)
+        if scope["type"] == "http" and scope["method"] in WRITING:
+            async with turn:
+                await server(scope, receive, send)
+        else:
+            await server(scope, receive, send)
 
     return app
 
