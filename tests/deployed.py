@@ -32,6 +32,9 @@ _QUICK = {
     "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "1",
     "PREFECT_WORKER_QUERY_SECONDS": "0.5",
     "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "[]",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
 }
 
 
@@ -54,12 +57,14 @@ class Deployed:
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         }  # fmt: skip
         self.api = httpx.Client(base_url=self.environment["PREFECT_API_URL"], timeout=30)
-        self._server = self._start("prefect", "server", "start", "--no-ui", "--port", str(port))
+        self._server = self._start("flows.cli.server", str(port), str(os.getpid()))
         self.worker: subprocess.Popen[str] | None = None
         self.set_up()
 
     def set_up(self, routing: list[dict[str, str]] = STRAIGHT, **guardrails: Any) -> None:
-        """A new sample world and this config, from the next flow run on."""
+        """A new sample world, an empty record, and this config, from the next flow run on."""
+        for file in self.home.glob("aspora.db*"):
+            file.unlink()
         draw_world(self.home)
         write_config(self.config, routing, **guardrails)
 
