@@ -39,6 +39,6 @@ eval: $(READY) ## quality on labelled data
 	$(BIN)/aspora eval ecm --seeds 50
 
 lock: $(READY) ## renew requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 .PHONY: help setup run test test-all lint bench eval lock
