@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from blocks.units import DailyBudget, Duration, RateLimit, parse_duration, parse_rate
+from blocks.units import DailyBudget, Duration, RateLimit, parse_duration, parse_moment, parse_rate
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 """A lower-case name with dashes, such as `ecm-triage`."""
@@ -18,6 +19,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 """A Python module path or an SQL name, schema included: letters, digits, underscores, dots."""
 
+EnvName = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
+"""An environment variable."""
 
 Cron = Annotated[str, Field(pattern=r"^[0-9*/,\-A-Za-z#?]+( [0-9*/,\-A-Za-z#?]+){4}$")]
 """Five cron fields: minute, hour, day of month, month, day of week."""
@@ -38,6 +41,33 @@ class PlatformGuardrails(Section):
     max_parallel_runs: int = Field(10, ge=1)
 
 
+Moment = Annotated[datetime, BeforeValidator(parse_moment)]
+"""A moment in UTC, written `2026-12-01 22:00`."""
+
+
+class Maintenance(Section):
+    """A window in which triggers are kept but start nothing."""
+
+    start: Moment
+    end: Moment
+    domains: list[Name] = []
+    """All domains if empty."""
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _start_before_end(self) -> Maintenance:
+        if self.end <= self.start:
+            raise ValueError("ends before it starts; write end later than start")
+        return self
+
+
+class Links(Section):
+    """Where people reach the platform's pages from outside, if not at the addresses that it serves itself."""
+
+    prefect: str = Field("", pattern=r"^(https?://\S+)?$")
+    """Prefect's UI, such as `https://prefect.example.com`."""
+
+
 class Platform(Section):
     """Settings of the whole platform."""
 
@@ -47,6 +77,12 @@ class Platform(Section):
     guardrails: PlatformGuardrails = PlatformGuardrails()
     people: dict[Name, list[str]] = {}
     """Groups of people by name, as `approvers` refers to them."""
+    operators: list[str] = []
+    """Groups of `people`, or single names, that may turn kill switches from chat."""
+    maintenance: list[Maintenance] = []
+    retry_for: Duration = parse_duration("24h")
+    """How long a trigger that can't start its run is tried again."""
+    links: Links = Links()
 
 
 class Model(Section):
@@ -118,6 +154,32 @@ class McpServer(Section):
         return self
 
 
+class Occurrences(Section):
+    """So many of a kind within a time."""
+
+    count: int = Field(ge=2)
+    within: Duration
+
+
+class WebhookAuth(Section):
+    """How a caller of a webhook proves who it is; the gateway's bearer token if absent."""
+
+    bearer_env: EnvName | None = None
+    """The environment variable that holds the route's own bearer token."""
+    hmac_env: EnvName | None = None
+    """The environment variable that holds the key of an HMAC-SHA256 over the raw body."""
+    header: str = Field("X-Signature-256", pattern=r"^[A-Za-z0-9-]+$")
+    """The header that carries the HMAC, as `sha256=<hex>` or bare hex."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> WebhookAuth:
+        if bool(self.bearer_env) == bool(self.hmac_env):
+            raise ValueError("has both or none of bearer_env and hmac_env; write exactly one")
+        if self.bearer_env and "header" in self.model_fields_set:
+            raise ValueError("header does nothing here; it only works with hmac_env")
+        return self
+
+
 class Trigger(Section):
     """What starts a domain: a source and what its message must match."""
 
@@ -125,6 +187,15 @@ class Trigger(Section):
     domain: Name
     schedule: Cron | None = None
     match: dict[str, str] = {}
+    """Field of the message → the value it must have. All must match; the first trigger that does is taken."""
+    group_by: list[str] = []
+    """Fields of the message whose values name one incident: what comes while its run is under way joins it.
+    Absent, alerts are grouped as Alertmanager groups them, and other messages not at all."""
+    after: Occurrences | None = None
+    """Starts a run only after so many messages of one incident."""
+    quiet: Duration | None = None
+    """How long after a run's start the same incident starts no other."""
+    auth: WebhookAuth | None = None
 
     @model_validator(mode="after")
     def _schedule_or_match(self) -> Trigger:
@@ -132,6 +203,10 @@ class Trigger(Section):
             raise ValueError('cron takes a schedule and no match; write schedule: "0 */8 * * *"')
         if self.source != "cron" and (self.schedule or not self.match):
             raise ValueError(f"{self.source} takes a match and no schedule; write match: {{key: value}}")
+        if self.source == "cron" and (idle := self.model_fields_set & {"group_by", "after", "quiet"}):
+            raise ValueError(f"{', '.join(sorted(idle))} does nothing with cron; remove it")
+        if self.auth and self.source != "webhook":
+            raise ValueError("auth does nothing here; it only works with source: webhook")
         return self
 
 
@@ -178,6 +253,12 @@ class DomainGuardrails(Section):
     approvers: list[str] = []
     """Groups of `platform.people`, or single names, that may approve. A group without members is open."""
     approval_expires: Duration = parse_duration("24h")
+    remind_after: Duration | None = parse_duration("1h")
+    """How long an approval waits until people are reminded, and again after each such time."""
+    escalate_after: Duration | None = None
+    """How long an approval waits until `escalate_to` is told."""
+    escalate_to: list[str] = []
+    """Groups of `platform.people`, or single names, that may approve too once it is escalated."""
 
 
 class Undo(Section):
@@ -206,7 +287,14 @@ class Action(Section):
     max_objects: int = Field(1000, ge=1)
     dangerous: bool = False
     """Needs verified approvers: a typed name is no verification."""
+    approvals: int | None = Field(None, ge=1, le=10)
+    """How many different people must approve; 1 if absent, 2 for a dangerous action."""
     undo: Undo | None = None
+
+    @property
+    def needed(self) -> int:
+        """How many different people must approve it."""
+        return self.approvals or (2 if self.dangerous else 1)
 
 
 class Domain(Section):
@@ -233,6 +321,43 @@ class Domain(Section):
         return next(skill for skill in self.skills if skill.role == "manager")
 
 
+class SlackBot(Section):
+    """A Slack app: what people call it, and how it is known to Slack."""
+
+    mention: str = Field(pattern=r"^@[A-Za-z0-9._-]+$")
+    """As triggers match it: `@fraud-agent`."""
+    user_id: str = Field(pattern=r"^[UW][A-Z0-9]+$")
+    """Its bot user's id, which Slack puts into messages instead of the name."""
+    token_env: EnvName = "SLACK_BOT_TOKEN"  # noqa: S105 - a variable's name
+    signing_secret_env: EnvName = "SLACK_SIGNING_SECRET"  # noqa: S105 - a variable's name
+
+
+class Slack(Section):
+    """Who is who in Slack."""
+
+    bots: list[SlackBot] = []
+    channels: dict[str, str] = {}
+    """Domain, or `default` → id of the channel for runs that nobody in Slack started."""
+    users: dict[str, str] = {}
+    """Slack user id → the person's name as in `platform.people`."""
+
+
+class Whatsapp(Section):
+    """Who may write."""
+
+    senders: dict[str, str] = {}
+    """Phone number, digits only with country code → the person's name. Others start nothing."""
+
+
+class Gateway(Section):
+    """The door: what it lets in."""
+
+    max_body: int = Field(1_000_000, ge=1_000)
+    """Bytes of one request's body."""
+    flood: RateLimit = parse_rate("600/s")
+    """Requests of one route beyond this rate are told to come back later."""
+
+
 class Config(Section):
     """The whole of `aspora.config.yaml`."""
 
@@ -241,4 +366,7 @@ class Config(Section):
     warehouse: Warehouse = Warehouse()
     mcp_servers: dict[Name, McpServer] = {}
     triggers: list[Trigger] = []
+    slack: Slack = Slack()
+    whatsapp: Whatsapp = Whatsapp()
+    gateway: Gateway = Gateway()
     domains: dict[Name, Domain]

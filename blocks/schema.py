@@ -40,13 +40,17 @@ metadata = MetaData(
 Serial = BigInteger().with_variant(Integer, "sqlite")
 """A number that the database counts up."""
 
-TRIGGER_STATES = ("pending", "running", "done", "refused", "failed", "deferred")
+TRIGGER_STATES = (
+    "pending", "running", "done", "refused", "failed", "deferred",
+    "unmatched", "counted", "grouped", "suppressed",
+)  # fmt: skip
 RESULTS = ("completed", "awaiting_approval", "no_action", "refused", "failed")
 OUTCOMES = ("success", "partial", "error", "refused", "rejected", "expired")
 STEP_STATUSES = ("ok", "no_data", "error")
 APPROVAL_STATUSES = (
     "waiting", "approved", "rejected", "expired", "superseded", "stopped", "done", "failed",
 )  # fmt: skip
+MESSAGE_STATES = ("pending", "sent", "failed")
 ACTION_STATUSES = ("pending", "running", "done", "failed", "skipped", "unknown")
 
 
@@ -64,8 +68,8 @@ triggers = Table(
     Column("dedupe_key", PlainText, nullable=False, unique=True),
     Column("payload", Json),
     Column("run_id", String(200), nullable=False, unique=True),
-    Column("state", String(20), _one_of("state", TRIGGER_STATES), nullable=False),
-    Column("result", String(20), _one_of("result", RESULTS)),
+    Column("state", String(20), nullable=False),
+    Column("result", String(20)),
     Column("reason", PlainText, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("claimed_by", PlainText),
@@ -74,11 +78,31 @@ triggers = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    Column("received", Json),
+    Column("rule", PlainText, nullable=False, server_default=""),
+    Column("incident", PlainText, nullable=False, server_default=""),
+    Column("part_of", String(40)),
+    Column("asked_by", PlainText, nullable=False, server_default=""),
+    Column("origin", Json),
+    Column("next_attempt_at", UtcDateTime),
+    Column("dispatches", Integer, nullable=False, server_default="0"),
+    Column("dispatched_at", UtcDateTime),
+    Column("resolved_at", UtcDateTime),
     Index(None, "state", "domain"),
     Index(None, "domain", "started_at"),
     Index(None, "started_at"),
+    Index(None, "incident", "created_at"),
+    Index(None, "state", "next_attempt_at"),
+    Index(None, "part_of"),
+    _one_of("state", TRIGGER_STATES),
+    _one_of("result", RESULTS),
 )
-"""The inbox: one row a trigger, and so one a run."""
+"""The inbox: one row a trigger, and so one a run.
+
+`received` is the message as it came in and `payload` the run's input made of it. `incident` names what the
+trigger is about, for grouping, counting and quiet periods. A trigger that joined another one's run is
+`part_of` it. `origin` is where the answer goes.
+"""
 
 executions = Table(
     "executions",
@@ -88,7 +112,7 @@ executions = Table(
     Column("run_id", String(200), nullable=False, index=True),
     Column("domain", PlainText, nullable=False),
     Column("skill_name", PlainText, nullable=False),
-    Column("skill_role", String(20), _one_of("skill_role", ("manager", "specialist")), nullable=False),
+    Column("skill_role", String(20), nullable=False),
     Column("from_skill", PlainText),
     Column("rule", PlainText),
     Column("pattern_key", PlainText),
@@ -96,7 +120,7 @@ executions = Table(
     Column("provider", PlainText, nullable=False),
     Column("started_at", UtcDateTime, nullable=False, index=True),
     Column("finished_at", UtcDateTime),
-    Column("outcome", String(20), _one_of("outcome", OUTCOMES)),
+    Column("outcome", String(20)),
     Column("error", PlainText),
     Column("input_data", Json),
     Column("output_data", Json),
@@ -111,6 +135,8 @@ executions = Table(
     Column("cache_write_tokens", BigInteger, nullable=False, server_default="0"),
     Index(None, "domain", "started_at"),
     Index(None, "skill_name", "started_at"),
+    _one_of("skill_role", ("manager", "specialist")),
+    _one_of("outcome", OUTCOMES),
 )
 """One row a skill execution. `outcome` is null until it ends, then never changes."""
 
@@ -119,18 +145,20 @@ execution_steps = Table(
     metadata,
     Column("execution_id", ForeignKey("executions.execution_id"), primary_key=True),
     Column("sequence", Integer, primary_key=True, autoincrement=False),
-    Column("kind", String(10), _one_of("kind", ("model", "tool")), nullable=False),
+    Column("kind", String(10), nullable=False),
     Column("name", PlainText, nullable=False),
     Column("call", Integer),
     Column("request_digest", String(64), nullable=False, server_default=""),
     Column("input", Json),
     Column("output", Json),
     Column("summary", PlainText, nullable=False, server_default=""),
-    Column("status", String(10), _one_of("status", STEP_STATUSES), nullable=False),
+    Column("status", String(10), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("tokens", Json),
     Column("cost_micro", BigInteger, nullable=False, server_default="0"),
+    _one_of("kind", ("model", "tool")),
+    _one_of("status", STEP_STATUSES),
 )
 """The journal: each model turn and tool call of an execution, in order."""
 
@@ -209,11 +237,12 @@ approvals = Table(
     Column("subject", PlainText, nullable=False),
     Column("proposal", Json, nullable=False),
     Column("effect", Json),
-    Column("status", String(20), _one_of("status", APPROVAL_STATUSES), nullable=False),
+    Column("status", String(20), nullable=False),
     Column("requested_by", PlainText, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("reminded_at", UtcDateTime),
+    Column("escalated_at", UtcDateTime),
     Column("flow_run_id", PlainText),
     Column("decided_by", PlainText),
     Column("decided_via", PlainText),
@@ -236,8 +265,59 @@ approvals = Table(
         sqlite_where=text("status = 'waiting'"),
         postgresql_where=text("status = 'waiting'"),
     ),
+    _one_of("status", APPROVAL_STATUSES),
 )
 """Proposed fixes and what people decided. One waits for a subject of a domain at most."""
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("approval_id", ForeignKey("approvals.id"), primary_key=True),
+    Column("person", String(200), primary_key=True),
+    Column("via", PlainText, nullable=False),
+    Column("verified", Boolean, nullable=False),
+    Column("comment", PlainText, nullable=False, server_default=""),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+"""Who has approved so far, where a fix needs more than one person. `person` is in lower case."""
+
+approver_tokens = Table(
+    "approver_tokens",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("person", PlainText, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+)
+"""Personal approver tokens, as SHA-256: they prove on the command line who decides."""
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("key", String(200), nullable=False, unique=True),
+    Column("channel", String(20), nullable=False),
+    Column("address", Json, nullable=False),
+    Column("body", Json, nullable=False),
+    Column("about", PlainText, nullable=False),
+    Column("replaces", String(200)),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("reason", PlainText, nullable=False, server_default=""),
+    Column("external_id", PlainText),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Index(None, "state", "next_attempt_at"),
+    Index(None, "about"),
+    _one_of("channel", ("slack", "whatsapp")),
+    _one_of("state", MESSAGE_STATES),
+)
+"""What people are to be told: written in the transaction of what happened, sent by the background services.
+
+`key` makes a message once; `replaces` is the key of the message that it takes the place of, such as an
+approval's buttons; `about` is a run or an approval; `external_id` the channel's own id of the message.
+"""
 
 actions = Table(
     "actions",
@@ -246,7 +326,7 @@ actions = Table(
     Column("action", String(200), primary_key=True),
     Column("object_key", String(500), primary_key=True),
     Column("idempotency_key", String(36), unique=True),
-    Column("status", String(10), _one_of("status", ACTION_STATUSES), nullable=False),
+    Column("status", String(10), nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("request", Json),
     Column("response", Json),
@@ -261,6 +341,7 @@ actions = Table(
         sqlite_where=text("status IN ('running', 'done', 'unknown')"),
         postgresql_where=text("status IN ('running', 'done', 'unknown')"),
     ),
+    _one_of("status", ACTION_STATUSES),
 )
 """What an approved fix did to each object. No two proposals act on one object in the same way."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -67,6 +67,18 @@ def parse_rate(value: Any) -> Rate:
     if not match or not unit or int(match[1]) == 0:
         raise ValueError(f"{value!r} is no rate; write a count and a unit, such as 2/s, 120/hour or 500/day")
     return Rate(int(match[1]), unit)
+
+
+def parse_moment(value: Any) -> datetime:
+    """`2026-12-01 22:00` or any ISO date and time as an aware UTC datetime; ValueError otherwise.
+
+    Without a zone it is UTC.
+    """
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no moment; write it as 2026-12-01 22:00 (UTC)") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def parse_budget(value: Any) -> int:

@@ -71,6 +71,34 @@ Complete = Callable[[BaseModel | None, Known], BaseModel]
 """Joins facts from tool results to the draft (None when a limit left none): the skill's output."""
 
 
+@dataclass(frozen=True)
+class Incoming:
+    """A message from outside that may start a run. All of it is untrusted, apart from who sent it.
+
+    Attributes:
+        dedupe_key: the same message again has the same key.
+        fields: what triggers match and group by: an alert's labels, a chat message's `mention`, a webhook's `path`.
+        text: what a person wrote, or an alert's summary.
+        data: the whole message: an alert, a webhook's body.
+        group: how the source itself groups it, such as Alertmanager's group key; empty if it doesn't.
+        asked_by: who asks, where the source has proven it.
+        origin: where the answer goes, such as a Slack thread.
+    """
+
+    source: Literal["prometheus", "slack", "whatsapp", "webhook"]
+    dedupe_key: str
+    fields: Mapping[str, str]
+    text: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
+    asked_by: str = ""
+    origin: Mapping[str, str] | None = None
+
+
+Read = Callable[[Incoming], BaseModel]
+"""Makes a run's input of a message; ValueError, worded for who sent it, if that can't be done."""
+
+
 CallTool = Callable[[str, Mapping[str, Any]], Awaitable[tuple[ToolStatus, Any]]]
 """Calls one of the domain's tools; its full result, unmasked."""
 
@@ -136,6 +164,8 @@ class Domain:
         pattern_key: the pattern's field that names its subject, such as `stuck_at`.
         skills: by the names in the config.
         flow: entrypoint of the domain's Prefect flow, `module:name`.
+        read: makes a run's input of a message. If None, a webhook's body is the input, and other messages
+            give the input's fields by name.
         draw: draws a sample world from a seed into the state directory; the past incidents it has.
         companies: URL scheme (`sample://`) → builds the transport that answers it, from the state directory.
     """
@@ -146,5 +176,6 @@ class Domain:
     pattern_key: str
     skills: Mapping[str, Skill]
     flow: str
+    read: Read | None = None
     draw: Callable[[int, Path], Sequence[Mapping[str, Any]]] | None = None
     companies: Mapping[str, Callable[[Path], Any]] = field(default_factory=dict)

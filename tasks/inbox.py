@@ -13,7 +13,10 @@ from blocks.schema import triggers
 from tasks import ids, lease
 from tasks.clock import utc
 
-State = Literal["pending", "running", "done", "refused", "failed", "deferred"]
+State = Literal[
+    "pending", "running", "done", "refused", "failed", "deferred",
+    "unmatched", "counted", "grouped", "suppressed",
+]  # fmt: skip
 Result = Literal["completed", "awaiting_approval", "no_action", "refused", "failed"]
 
 _SERIALISE = 4_160_227
@@ -44,6 +47,23 @@ class Trigger(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    received: Any = None
+    """The message as it came in; None for a run that was started by hand or by schedule."""
+    rule: str = ""
+    """The trigger of the config that matched, for people: `triggers[1]`."""
+    incident: str = ""
+    """What it is about: messages of one incident are grouped and counted together."""
+    part_of: str | None = None
+    """The trigger whose run it joined."""
+    asked_by: str = ""
+    origin: Any = None
+    """Where the answer goes."""
+    next_attempt_at: datetime | None = None
+    dispatches: int = 0
+    """How often its event was sent to Prefect."""
+    dispatched_at: datetime | None = None
+    resolved_at: datetime | None = None
+    """When its alert ended."""
 
 
 def accept(

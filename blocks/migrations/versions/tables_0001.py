@@ -16,7 +16,7 @@ SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def _one_of(table: str, column: str, values: str) -> sa.CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values.split())
-    return sa.CheckConstraint(f"{column} IN ({listed})", name=f"ck_{table}_{column}")
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=op.f(f"ck_{table}_{column}"))
 
 
 def upgrade() -> None:
@@ -66,6 +66,8 @@ def upgrade() -> None:
         sa.Column("cache_read_tokens", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("cache_write_tokens", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("execution_id", name="pk_executions"),
+        _one_of("executions", "skill_role", "manager specialist"),
+        _one_of("executions", "outcome", "success partial error refused rejected expired"),
         sa.UniqueConstraint("key", name="uq_executions_key"),
     )
     op.create_index("ix_executions_domain_started_at", "executions", ["domain", "started_at"], unique=False)
@@ -93,6 +95,8 @@ def upgrade() -> None:
         sa.Column("started_at", UTC, nullable=True),
         sa.Column("finished_at", UTC, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_triggers"),
+        _one_of("triggers", "state", "pending running done refused failed deferred"),
+        _one_of("triggers", "result", "completed awaiting_approval no_action refused failed"),
         sa.UniqueConstraint("dedupe_key", name="uq_triggers_dedupe_key"),
         sa.UniqueConstraint("run_id", name="uq_triggers_run_id"),
     )
@@ -130,6 +134,7 @@ def upgrade() -> None:
             ["execution_id"], ["executions.execution_id"], name="fk_approvals_execution_id"
         ),
         sa.PrimaryKeyConstraint("id", name="pk_approvals"),
+        _one_of("approvals", "status", "waiting approved rejected expired superseded stopped done failed"),
         sa.UniqueConstraint("execution_id", "subject", name="uq_approvals_execution_id_subject"),
     )
     op.create_index("ix_approvals_run_id", "approvals", ["run_id"], unique=False)
@@ -177,6 +182,8 @@ def upgrade() -> None:
             ["execution_id"], ["executions.execution_id"], name="fk_execution_steps_execution_id"
         ),
         sa.PrimaryKeyConstraint("execution_id", "sequence", name="pk_execution_steps"),
+        _one_of("execution_steps", "kind", "model tool"),
+        _one_of("execution_steps", "status", "ok no_data error"),
     )
     op.create_table(
         "handoffs",
@@ -267,6 +274,7 @@ def upgrade() -> None:
         sa.Column("finished_at", UTC, nullable=True),
         sa.ForeignKeyConstraint(["approval_id"], ["approvals.id"], name="fk_actions_approval_id"),
         sa.PrimaryKeyConstraint("approval_id", "action", "object_key", name="pk_actions"),
+        _one_of("actions", "status", "pending running done failed skipped unknown"),
         sa.UniqueConstraint("idempotency_key", name="uq_actions_idempotency_key"),
     )
     op.create_index("ix_actions_action_object_key", "actions", ["action", "object_key"], unique=False)
