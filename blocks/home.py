@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from blocks.secrets import secret
+
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout."""
 
@@ -38,4 +40,4 @@ def resolve(path: str, base: Path | None = None) -> Path:
 
 def database_url() -> str:
     """The platform database's URL: `ASPORA_DATABASE_URL`, by default SQLite in the state directory."""
-    return os.environ.get("ASPORA_DATABASE_URL") or f"sqlite:///{home() / 'aspora.db'}"
+    return secret("ASPORA_DATABASE_URL") or f"sqlite:///{home() / 'aspora.db'}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import os
 import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blocks.config import Config, McpServer
 from blocks.home import config_path, home
+from blocks.secrets import secret
 
 if TYPE_CHECKING:
     import httpx2
@@ -210,7 +210,7 @@ class Connection:
         from mcp import Client
         from mcp.client.streamable_http import streamable_http_client
 
-        token = os.environ.get(self._server.token_env or "", "")
+        token = secret(self._server.token_env or "")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with (
             httpx2.AsyncClient(
@@ -245,5 +245,5 @@ def build_server(server: McpServer, config: Config, base: Path) -> Any:
 
 def _environment() -> dict[str, str]:
     """What a stdio child needs of our environment; secrets of other parts are not among it."""
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed = {name: value for name in _PASSED_ON if (value := secret(name))}
     return passed | {"ASPORA_HOME": str(home()), "ASPORA_CONFIG": str(config_path())}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+from blocks.secrets import secret
 from blocks.units import MICRO
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def choose_provider(setting: Literal["auto", "offline", "anthropic"]) -> Provide
     Raises:
         ModelError: `anthropic` is demanded and neither is set.
     """
-    reachable = bool(os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("ANTHROPIC_BASE_URL"))
+    reachable = bool(secret("ANTHROPIC_API_KEY") or secret("ANTHROPIC_BASE_URL"))
     if setting == "anthropic" and not reachable:
         raise ModelError(
             "platform.provider is anthropic but neither ANTHROPIC_API_KEY nor ANTHROPIC_BASE_URL is set; "
@@ -126,8 +127,9 @@ def connect(transport: httpx2.AsyncBaseTransport | None = None) -> AsyncAnthropi
             max_retries=0,
             middleware=[_attempt],
         )
-    key = os.environ.get("ANTHROPIC_API_KEY") or (None if os.environ.get("ANTHROPIC_AUTH_TOKEN") else "none")
-    return anthropic.AsyncAnthropic(api_key=key, max_retries=RETRIES, middleware=[_attempt])
+    key = secret("ANTHROPIC_API_KEY") or (None if os.environ.get("ANTHROPIC_AUTH_TOKEN") else "none")
+    url = secret("ANTHROPIC_BASE_URL") or None
+    return anthropic.AsyncAnthropic(api_key=key, base_url=url, max_retries=RETRIES, middleware=[_attempt])
 
 
 async def take_turn(client: AsyncAnthropic, request: Request) -> Turn:

@@ -3,6 +3,25 @@
 from __future__ import annotations
 
 import os
+from typing import Any
+
+SECONDS = 3.0
+DOCUMENT = "aspora"
+"""The name of the block documents that are read."""
+VARIABLES: dict[str, dict[str, str]] = {
+    "aspora-anthropic": {"api_key": "ANTHROPIC_API_KEY", "base_url": "ANTHROPIC_BASE_URL"},
+    "aspora-databases": {"warehouse_url": "ASPORA_WAREHOUSE_URL", "platform_url": "ASPORA_DATABASE_URL"},
+    "aspora-slack": {"bot_token": "SLACK_BOT_TOKEN", "signing_secret": "SLACK_SIGNING_SECRET"},
+    "aspora-whatsapp": {
+        "access_token": "WHATSAPP_ACCESS_TOKEN",
+        "app_secret": "WHATSAPP_APP_SECRET",
+        "verify_token": "WHATSAPP_VERIFY_TOKEN",
+    },
+    "aspora-gateway": {"token": "ASPORA_GATEWAY_TOKEN"},
+}
+"""Block type → its fields → the names they are asked for by."""
+NAMED = "aspora-secrets"
+"""The block type whose `values` have names of their own."""
 
 _loaded: dict[str, str] = {}
 
@@ -10,3 +29,44 @@ _loaded: dict[str, str] = {}
 def secret(name: str) -> str:
     """The secret of that name, such as `SLACK_BOT_TOKEN`; empty if it is nowhere set."""
     return os.environ.get(name) or _loaded.get(name, "")
+
+
+def load() -> bool:
+    """Reads the blocks of the Prefect server at `PREFECT_API_URL`; False if it can't be asked now.
+
+    Nothing waits for long: a server that is down leaves what was loaded before.
+    """
+    url = os.environ.get("PREFECT_API_URL", "")
+    if not url:
+        return False
+    import httpx
+
+    query = {"block_documents": {"name": {"any_": [DOCUMENT]}}, "include_secrets": True}
+    try:
+        with httpx.Client(headers=_authorisation(), timeout=SECONDS) as client:
+            answer = client.post(f"{url.rstrip('/')}/block_documents/filter", json=query)
+            documents = answer.raise_for_status().json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    _loaded.clear()
+    for document in documents:
+        _loaded.update(_values(document))
+    return True
+
+
+def _authorisation() -> dict[str, str]:
+    if key := os.environ.get("PREFECT_API_KEY"):
+        return {"Authorization": f"Bearer {key}"}
+    if given := os.environ.get("PREFECT_API_AUTH_STRING"):
+        import base64
+
+        return {"Authorization": f"Basic {base64.b64encode(given.encode()).decode()}"}
+    return {}
+
+
+def _values(document: dict[str, Any]) -> dict[str, str]:
+    kind, data = document.get("block_type", {}).get("slug", ""), document.get("data", {})
+    if kind == NAMED:
+        return {str(name): str(value) for name, value in data.get("values", {}).items()}
+    variables = VARIABLES.get(kind, {})
+    return {variables[field]: str(value) for field, value in data.items() if field in variables and value}

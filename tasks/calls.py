@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import httpx
 
 from blocks.config import Action
 from blocks.home import home
+from blocks.secrets import secret
 from tasks.actions import Ending
 from tasks.domain import Domain
 
@@ -78,7 +78,7 @@ def prepare(call: Call, fields: Mapping[str, str], body: Mapping[str, str] | Non
 
 def missing_token(action: Action) -> str:
     """The environment variable that the action needs and that is not set; empty if all is there."""
-    return action.token_env if action.token_env and not os.environ.get(action.token_env) else ""
+    return action.token_env if action.token_env and not secret(action.token_env) else ""
 
 
 async def send(
@@ -126,7 +126,7 @@ def _ending(status: int) -> Ending:
 def _headers(action: Action, idempotency_key: str) -> dict[str, str]:
     headers = {action.idempotency_header: idempotency_key}
     if action.token_env:
-        headers["Authorization"] = f"Bearer {os.environ.get(action.token_env, '')}"
+        headers["Authorization"] = f"Bearer {secret(action.token_env)}"
     return headers
 
 

@@ -77,7 +77,8 @@ class Incoming:
 
     Attributes:
         dedupe_key: the same message again has the same key.
-        fields: what triggers match and group by: an alert's labels, a chat message's `mention`, a webhook's `path`.
+        fields: what triggers match and group by: an alert's labels, a chat message's `mention`, a webhook's
+            `path`.
         text: what a person wrote, or an alert's summary.
         data: the whole message: an alert, a webhook's body.
         group: how the source itself groups it, such as Alertmanager's group key; empty if it doesn't.
@@ -95,8 +96,8 @@ class Incoming:
     origin: Mapping[str, str] | None = None
 
 
-Read = Callable[[Incoming], BaseModel]
-"""Makes a run's input of a message; ValueError, worded for who sent it, if that can't be done."""
+Read = Callable[[Incoming, Config], BaseModel]
+"""Makes a run's input of a message, with the config at hand; ValueError, worded for who sent it, if that can't be
 
 
 CallTool = Callable[[str, Mapping[str, Any]], Awaitable[tuple[ToolStatus, Any]]]

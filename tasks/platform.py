@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocks import config as settings
+from blocks import secrets
 from blocks.config_file import load
 from blocks.database import Database
 from blocks.home import config_path, database_url
@@ -63,13 +65,15 @@ _current: ContextVar[Platform | None] = ContextVar("platform", default=None)
 
 
 def open_now(path: Path | None = None) -> Platform:
-    """Opens the platform, migrating its database.
+    """Opens the platform, migrating its database. In a run that a worker started, Prefect's blocks are read first.
 
     Raises:
         ConfigError: the config does not load.
         DatabaseError: the platform database can't be used.
         ModelError: the config demands a provider that isn't set up.
     """
+    if os.environ.get("PREFECT__FLOW_RUN_ID"):
+        secrets.load()
     file = path or config_path()
     config = load(file)
     provider = choose_provider(config.platform.provider)

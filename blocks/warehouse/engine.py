@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from blocks.config import Warehouse as Settings
 from blocks.home import resolve
+from blocks.secrets import secret
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Warehouse:
         Raises:
             WarehouseError: the URL is no SQLAlchemy URL of a supported database.
         """
-        self._url = _parse(os.environ.get("ASPORA_WAREHOUSE_URL") or settings.url)
+        self._url = _parse(secret("ASPORA_WAREHOUSE_URL") or settings.url)
         self._timeout = settings.statement_timeout
         self._path = _sqlite_path(self._url, base)
         self._limiter: anyio.CapacityLimiter | None = None
@@ -131,9 +131,9 @@ class Warehouse:
 
     def _redact(self, text: str) -> str:
         query = [(key, value) for key, value in self._url.query.items() if isinstance(value, str)]
-        secrets = [value for key, value in query if any(word in key.lower() for word in _SECRET)]
-        for secret in filter(None, [self._url.password, *secrets]):
-            text = text.replace(str(secret), "***").replace(quote(str(secret), safe=""), "***")
+        hidden = [value for key, value in query if any(word in key.lower() for word in _SECRET)]
+        for value in filter(None, [self._url.password, *hidden]):
+            text = text.replace(str(value), "***").replace(quote(str(value), safe=""), "***")
         return text
 
     def _create_engine(self) -> sa.Engine:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from blocks.config import Config, Warehouse
 from blocks.home import database_url, home
+from blocks.secrets import secret
 from flows.cli.errors import Usage
 
 DEFAULT_SEED = 7
@@ -36,7 +36,7 @@ def prepare_sample(config: Config, domain: str, seed: int | None, tell: Callable
 
 
 def _sample_configured(config: Config) -> bool:
-    configured = os.environ.get("ASPORA_WAREHOUSE_URL") or config.warehouse.url
+    configured = secret("ASPORA_WAREHOUSE_URL") or config.warehouse.url
     return configured == Warehouse().url
 
 

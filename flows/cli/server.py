@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+from blocks import secrets
 from blocks.home import ROOT, home
 
 START_SECONDS = 120.0
@@ -64,11 +65,12 @@ def reachable() -> str:
 
 
 def join() -> bool:
-    """Points this process to the server that is there; False if there is none."""
+    """Points this process to the server that is there, and reads its secrets; False if there is none."""
     prepare()
     url = reachable()
     if url:
         os.environ["PREFECT_API_URL"] = url
+        secrets.load()
     return bool(url)
 
 

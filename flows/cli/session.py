@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from blocks import secrets
 from flows.cli import server
 from flows.cli.app import say, use_config
 from flows.cli.errors import Usage
@@ -121,6 +122,7 @@ class Session:
         url = server.reachable()
         if url:
             os.environ["PREFECT_API_URL"] = url
+            secrets.load()
             self._tell(f"Prefect server at {url}")
             return None
         self._tell("starting a temporary Prefect server …")
