@@ -29,7 +29,7 @@ Cron = Annotated[str, Field(pattern=r"^[0-9*/,\-A-Za-z#?]+( [0-9*/,\-A-Za-z#?]+)
 class Section(BaseModel):
     """A part of the config: immutable, and strict about its keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class PlatformGuardrails(Section):
@@ -38,7 +38,9 @@ class PlatformGuardrails(Section):
     budget: DailyBudget = 50_000_000
     """Micro-dollars a UTC day, written `$50/day`."""
     rate_limit: RateLimit | None = None
+    """Runs started in a time, such as `120/hour`; no limit if absent."""
     max_parallel_runs: int = Field(10, ge=1)
+    """Runs under way at a time."""
 
 
 Moment = Annotated[datetime, BeforeValidator(parse_moment)]
@@ -49,10 +51,13 @@ class Maintenance(Section):
     """A window in which triggers are kept but start nothing."""
 
     start: Moment
+    """When it begins."""
     end: Moment
+    """When it ends; later than `start`."""
     domains: list[Name] = []
     """All domains if empty."""
     reason: str = ""
+    """Why; told to who asks in the window."""
 
     @model_validator(mode="after")
     def _start_before_end(self) -> Maintenance:
@@ -72,6 +77,7 @@ class Platform(Section):
     """Settings of the whole platform."""
 
     timezone: Literal["UTC"] = "UTC"
+    """Of schedules and days; only UTC."""
     provider: Literal["auto", "offline", "anthropic"] = "auto"
     """`auto` takes the Anthropic API when a key or a base URL is set, and the offline model otherwise."""
     guardrails: PlatformGuardrails = PlatformGuardrails()
@@ -97,7 +103,7 @@ class Model(Section):
 class Table(Section):
     """A logical table's place in the warehouse. What a table needs besides is said by who reads it."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     table: Identifier
     """The physical table, schema included."""
@@ -109,7 +115,9 @@ class Warehouse(Section):
     """Where business data is read from. Never written to."""
 
     url: str = "sqlite:///.aspora/warehouse.db"
+    """SQLAlchemy URL; `ASPORA_WAREHOUSE_URL` wins."""
     statement_timeout: Duration = parse_duration("30s")
+    """How long one query may take."""
     tables: dict[str, Table] = {}
 
 
@@ -119,11 +127,14 @@ class McpServer(Section):
     Keys beyond these are the module's own options, checked against its `Options`.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     module: Identifier | None = None
+    """A Python module with a server, run in memory."""
     command: list[str] | None = None
+    """A program that speaks MCP over stdio, with its arguments."""
     url: str | None = None
+    """Address of a server that speaks streamable HTTP."""
     token_env: str | None = None
     """The environment variable that holds the bearer token of `url`."""
     env: dict[str, str] = {}
@@ -158,7 +169,9 @@ class Occurrences(Section):
     """So many of a kind within a time."""
 
     count: int = Field(ge=2)
+    """How many."""
     within: Duration
+    """The time."""
 
 
 class WebhookAuth(Section):
@@ -184,8 +197,11 @@ class Trigger(Section):
     """What starts a domain: a source and what its message must match."""
 
     source: Literal["cron", "prometheus", "slack", "whatsapp", "webhook"]
+    """Where its messages come from."""
     domain: Name
+    """The domain that runs."""
     schedule: Cron | None = None
+    """Five cron fields in UTC; only with `source: cron`."""
     match: dict[str, str] = {}
     """Field of the message → the value it must have. All must match; the first trigger that does is taken."""
     group_by: list[str] = []
@@ -214,11 +230,13 @@ class Limits(Section):
     """Where a skill stops and returns its best answer, marked partial."""
 
     turns: int = Field(12, ge=1)
+    """Model turns."""
     tokens: int = Field(200_000, ge=1000)
     """Input and output tokens of all turns together."""
     tool_result_bytes: int = Field(32_000, ge=500)
     """One tool result as the model sees it."""
     wall_time: Duration = parse_duration("5m")
+    """From start to answer, without the time that people take."""
     budget: DailyBudget = 500_000
     """Micro-dollars one execution may cost."""
 
@@ -227,9 +245,13 @@ class Skill(Section):
     """A manager or specialist of a domain."""
 
     name: Name
+    """Begins with the domain's name: `ecm-triage`."""
     role: Literal["manager", "specialist"]
+    """A domain has one manager."""
     model: str
+    """A name under `models`."""
     tools: list[str] = []
+    """Of the domain's `mcp_tools`, those that this skill may call."""
     limits: Limits = Limits()
 
 
@@ -237,7 +259,9 @@ class Rule(Section):
     """`when` (CEL) over the manager's pattern or a specialist's output → the specialist that runs next."""
 
     when: str = Field(min_length=1, max_length=1000)
+    """The condition: `manager.critical_count >= 10`, `diagnose.confidence == high && auto_fix`."""
     route_to: Name
+    """A specialist of the same domain."""
 
 
 class DomainGuardrails(Section):
@@ -246,13 +270,17 @@ class DomainGuardrails(Section):
     budget: DailyBudget = 5_000_000
     """Micro-dollars a UTC day, written `$5/day`."""
     rate_limit: RateLimit | None = None
+    """Runs started in a time, such as `20/hour`; no limit if absent."""
     max_parallel_runs: int | None = Field(None, ge=1)
+    """Runs under way at a time; no limit of its own if absent."""
     max_parallel_specialists: int = Field(25, ge=1)
+    """Specialists of one run under way at a time."""
     human_in_loop: list[Name] = []
     """Specialists whose actions wait for a person."""
     approvers: list[str] = []
     """Groups of `platform.people`, or single names, that may approve. A group without members is open."""
     approval_expires: Duration = parse_duration("24h")
+    """How long people have to decide."""
     remind_after: Duration | None = parse_duration("1h")
     """How long an approval waits until people are reminded, and again after each such time."""
     escalate_after: Duration | None = None
@@ -265,26 +293,34 @@ class Undo(Section):
     """The call that takes an action back."""
 
     method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
+    """HTTP method."""
     url: str
+    """As the action's own."""
 
 
 class Action(Section):
     """One fix that may be executed: an HTTP call for each object it touches."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """As skills call it: `retry_orders`."""
     description: str = ""
     """When this action helps; skills choose by it."""
     method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
+    """HTTP method."""
     url: str
     """`{order_id}` and the like are filled with the object's fields, percent-encoded."""
     body: dict[str, str] = {}
     """Body field → field of the object."""
     idempotency_header: str = "Idempotency-Key"
+    """The header that makes a repeated call harmless."""
     token_env: str | None = None
     """The environment variable that holds the bearer token."""
     rate: RateLimit = parse_rate("2/s")
+    """Calls in a time."""
     timeout: Duration = parse_duration("10s")
+    """How long one call may take."""
     max_objects: int = Field(1000, ge=1)
+    """Objects that one fix may touch."""
     dangerous: bool = False
     """Needs verified approvers: a typed name is no verification."""
     approvals: int | None = Field(None, ge=1, le=10)
@@ -301,11 +337,14 @@ class Domain(Section):
     """A vertical slice: its skills, rules, guardrails, tools and actions."""
 
     module: Identifier
+    """The Python package of its code, such as `flows.ecm`."""
     auto_fix: bool = False
+    """Whether rules may see a fix as one that the platform can propose; the constant `auto_fix` in rules."""
     skills: list[Skill]
     routing: list[Rule] = []
     guardrails: DomainGuardrails = DomainGuardrails()
     mcp_tools: dict[str, list[str]] = {}
+    """MCP server → those of its tools that the domain may use."""
     actions: list[Action] = []
 
     def skill(self, name: str) -> Skill:
@@ -329,7 +368,9 @@ class SlackBot(Section):
     user_id: str = Field(pattern=r"^[UW][A-Z0-9]+$")
     """Its bot user's id, which Slack puts into messages instead of the name."""
     token_env: EnvName = "SLACK_BOT_TOKEN"  # noqa: S105 - a variable's name
+    """The environment variable that holds its bot token."""
     signing_secret_env: EnvName = "SLACK_SIGNING_SECRET"  # noqa: S105 - a variable's name
+    """The environment variable that holds its signing secret."""
 
 
 class Slack(Section):

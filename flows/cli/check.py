@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from flows.cli.app import AsJson, ConfigFile, Exit, app, leave, print_json
 
 
 @app.command()
-def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
+def check(
+    config: ConfigFile = None,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Print all keys with their meaning, in markdown.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Validate config, prompts, tools and models; names file, line, key and remedy of what is wrong."""
+    if keys:
+        from blocks.config_reference import reference
+
+        typer.echo(reference(), nl=False)
+        return
     from blocks.home import config_path
     from flows.cli.pictures import console
     from tasks.check import check as look
