@@ -85,13 +85,14 @@ triggers = Table(
     Column("asked_by", PlainText, nullable=False, server_default=""),
     Column("origin", Json),
     Column("next_attempt_at", UtcDateTime),
+    Column("give_up_at", UtcDateTime),
     Column("dispatches", Integer, nullable=False, server_default="0"),
     Column("dispatched_at", UtcDateTime),
     Column("resolved_at", UtcDateTime),
     Index(None, "state", "domain"),
     Index(None, "domain", "started_at"),
     Index(None, "started_at"),
-    Index(None, "incident", "created_at"),
+    Index(None, "incident", "part_of", "created_at"),
     Index(None, "state", "next_attempt_at"),
     Index(None, "part_of"),
     _one_of("state", TRIGGER_STATES),
@@ -274,12 +275,13 @@ votes = Table(
     metadata,
     Column("approval_id", ForeignKey("approvals.id"), primary_key=True),
     Column("person", String(200), primary_key=True),
+    Column("name", PlainText, nullable=False),
     Column("via", PlainText, nullable=False),
     Column("verified", Boolean, nullable=False),
     Column("comment", PlainText, nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
 )
-"""Who has approved so far, where a fix needs more than one person. `person` is in lower case."""
+"""Who has approved a fix so far, each person once. `person` is the name in lower case."""
 
 approver_tokens = Table(
     "approver_tokens",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from blocks import config
 from blocks.units import Rate, format_dollars
-from tasks import controls, inbox, spend
+from tasks import controls, inbox, maintenance, notices, spend
 from tasks.clock import utc
 
 LEASE = timedelta(seconds=60)
+SOONEST = timedelta(seconds=2)
+LATEST = timedelta(minutes=5)
+"""How soon, and how late at most, a trigger that may not start is tried again."""
+_NONE: Mapping[str, int] = {}
 
 
 class Refused(Exception):
@@ -36,30 +41,87 @@ def admit(
     inbox.serialise(conn)
     at = utc(now)
     if trigger.state in ("pending", "deferred", "running"):
-        check_switch(conn, trigger.domain)
-    if trigger.state in ("pending", "deferred") and trigger.attempts == 0:
-        check(conn, settings, trigger.domain, at)
+        look(conn, settings, trigger, at)
     if not inbox.claim(conn, trigger.id, owner, LEASE, at):
         current = inbox.get(conn, trigger.id)
         raise Taken(f"run {current.run_id} is {current.state} already")
 
 
-def check(conn: Connection, settings: config.Config, domain: str, at: datetime) -> None:
+def look(
+    conn: Connection,
+    settings: config.Config,
+    trigger: inbox.Trigger,
+    at: datetime,
+    promised: Mapping[str, int] = _NONE,
+) -> None:
+    """Raises Refused if the trigger's run may not start, or go on, at this moment.
+
+    Args:
+        promised: domain → runs that were sent for and have not started; they count as started.
+    """
+    check_switch(conn, trigger.domain)
+    if trigger.started_at is None:
+        check(conn, settings, trigger.domain, at, promised)
+
+
+def check(
+    conn: Connection,
+    settings: config.Config,
+    domain: str,
+    at: datetime,
+    promised: Mapping[str, int] = _NONE,
+) -> None:
     """Raises Refused if a guardrail does not allow another run of the domain."""
     check_switch(conn, domain)
+    if domain not in settings.domains:
+        raise Refused(f"there is no domain {domain!r}; there are: {', '.join(settings.domains)}")
+    if closed := maintenance.closed(settings, domain, at):
+        raise Refused(closed)
+    sent, all_sent = promised.get(domain, 0), sum(promised.values())
     own, shared = settings.domains[domain].guardrails, settings.platform.guardrails
     _budget(f"domain {domain}", spend.of_day(conn, domain, at.date()), own.budget)
     _budget("the platform", spend.of_day(conn, "", at.date()), shared.budget)
-    _rate(conn, f"domain {domain}", domain, own.rate_limit, at)
-    _rate(conn, "the platform", "", shared.rate_limit, at)
-    _parallel(f"domain {domain}", inbox.running(conn, domain, at), own.max_parallel_runs)
-    _parallel("the platform", inbox.running(conn, "", at), shared.max_parallel_runs)
+    _rate(conn, f"domain {domain}", domain, own.rate_limit, at, sent)
+    _rate(conn, "the platform", "", shared.rate_limit, at, all_sent)
+    _parallel(f"domain {domain}", inbox.running(conn, domain, at) + sent, own.max_parallel_runs)
+    _parallel("the platform", inbox.running(conn, "", at) + all_sent, shared.max_parallel_runs)
 
 
-def refuse(conn: Connection, trigger: inbox.Trigger, owner: str, reason: str) -> None:
-    """Records a refusal: of a trigger that nobody has claimed, or of a run whose process is gone."""
-    if not inbox.refuse(conn, trigger.id, reason) and inbox.claim(conn, trigger.id, owner, LEASE):
-        inbox.finish(conn, trigger.id, owner, "refused", result="refused", reason=reason)
+def turn_away(
+    conn: Connection,
+    settings: config.Config,
+    trigger: inbox.Trigger,
+    owner: str,
+    reason: str,
+    now: datetime | None = None,
+) -> None:
+    """Records that a run may not start or go on, and tells who asked.
+
+    What came from outside is tried again later, the rest is refused.
+    """
+    at = utc(now)
+    claimed = trigger.state == "running" and inbox.claim(conn, trigger.id, owner, LEASE, at)
+    if trigger.from_outside:
+        if claimed:
+            inbox.finish(conn, trigger.id, owner, "deferred", reason=reason, now=at)
+        defer(conn, settings, trigger, reason, at)
+        return
+    if claimed:
+        inbox.finish(conn, trigger.id, owner, "refused", result="refused", reason=reason, now=at)
+    if claimed or inbox.refuse(conn, trigger.id, reason, at):
+        notices.refused(conn, settings, inbox.get(conn, trigger.id), reason)
+
+
+def defer(
+    conn: Connection, settings: config.Config, trigger: inbox.Trigger, reason: str, at: datetime
+) -> None:
+    """Lets a trigger wait, each time longer, and tells who asked the first time."""
+    retry_for = settings.platform.retry_for
+    give_up = trigger.give_up_at or at + retry_for
+    waited = at - (give_up - retry_for)
+    again = at + min(max(waited / 2, SOONEST), LATEST)
+    if inbox.defer(conn, trigger.id, reason, again, give_up) and trigger.state != "deferred":
+        notices.deferred(conn, settings, inbox.get(conn, trigger.id), reason)
 
 
 def check_switch(conn: Connection, domain: str) -> None:
@@ -79,10 +141,10 @@ def _budget(who: str, spent: int, limit: int) -> None:
         )
 
 
-def _rate(conn: Connection, who: str, domain: str, limit: Rate | None, at: datetime) -> None:
+def _rate(conn: Connection, who: str, domain: str, limit: Rate | None, at: datetime, sent: int) -> None:
     if limit is None:
         return
-    started = inbox.started_since(conn, at - timedelta(seconds=limit.seconds), domain)
+    started = inbox.started_since(conn, at - timedelta(seconds=limit.seconds), domain) + sent
     if started >= limit.count:
         raise Refused(f"{who} is limited to {limit} runs and has started {started}; try again later")
 

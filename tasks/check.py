@@ -11,7 +11,14 @@ from pathlib import Path
 
 from blocks.config import Config
 from blocks.config_file import ConfigError, Problem, Source, read, suggest, validate
-from tasks import check_domain, check_routing, check_servers, check_triggers
+from tasks import (
+    check_deployments,
+    check_domain,
+    check_people,
+    check_routing,
+    check_servers,
+    check_triggers,
+)
 
 RETIREMENT_DAYS = 90
 """A model that is retired sooner than this is warned of."""
@@ -42,6 +49,8 @@ def check(
         servers = thread.submit(asyncio.run, check_servers.ask(source, config, connect)).result()
     problems = [*_models(source, config, today or datetime.now(UTC).date()), *servers.problems]
     problems += check_triggers.problems(source, config)
+    problems += check_people.problems(source, config)
+    problems += check_deployments.problems(source, config)
     for name, domain in config.domains.items():
         found, code = check_domain.code(source, name, domain)
         problems += found

@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
+from blocks.config import Config
+
 ToolStatus = Literal["ok", "no_data", "error"]
 
 
@@ -97,7 +99,7 @@ class Incoming:
 
 
 Read = Callable[[Incoming, Config], BaseModel]
-"""Makes a run's input of a message, with the config at hand; ValueError, worded for who sent it, if that can't be
+"""Makes a run's input of a message; ValueError, worded for who sent it, if that can't be done."""
 
 
 CallTool = Callable[[str, Mapping[str, Any]], Awaitable[tuple[ToolStatus, Any]]]

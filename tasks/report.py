@@ -60,6 +60,11 @@ def of_run(conn: Connection, run_id: str) -> dict[str, Any]:
     }
 
 
+def trigger(row: inbox.Trigger) -> dict[str, Any]:
+    """A trigger as one JSON-like object, with what it came with and what became of it."""
+    return row.model_dump(mode="json", exclude={"claimed_by", "lease_until", "give_up_at"})
+
+
 def execution(row: record.Execution) -> dict[str, Any]:
     """An execution as one JSON-like object; `outcome` is null while it runs or waits."""
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from blocks.database import DatabaseError
-from tasks import admission, handoffs, inbox, record, report
+from tasks import admission, handoffs, inbox, notices, record, report
 from tasks.admission import Refused
+from tasks.beside import beside
 from tasks.domain import Domain
 from tasks.execution import allowed_actions
 from tasks.handoffs import Handoff
@@ -65,8 +66,12 @@ class Run:
             RunFailed: it gave no output.
         """
         name = self._settings.manager.name
-        context = {**(self.trigger.payload or {}), "previous": await self._previous(name)}
-        row = await self._begin(name, "manager", context)
+
+        def begin(conn: Connection) -> record.Execution:
+            context = {**(self.trigger.payload or {}), "previous": self._previous(conn, name)}
+            return self._begin(conn, name, "manager", context)
+
+        row = await self._platform.database.write(begin)
         await self._perform(flow, row)
         ended = await self._get(row.execution_id)
         if ended.output_data is None:
@@ -76,15 +81,26 @@ class Run:
     async def pursue(self, manager: record.Execution, flows: Mapping[str, SkillFlow]) -> None:
         """Routes each of the manager's patterns, and runs the specialists that the rules lead to."""
         patterns = manager.output_data["patterns"]
-        await together(self._pursue_pattern(manager, pattern, flows) for pattern in patterns)
+        routed = [(pattern, self._router.after_manager(pattern)) for pattern in patterns]
+        nowhere = [
+            self._handoff(manager, Route(handoffs.NONE, ""), self._key(pattern), {})
+            for pattern, routes in routed
+            if not routes
+        ]
+        if nowhere:
+            await self._platform.database.write(lambda conn: [handoffs.add(conn, each) for each in nowhere])
+        await together(
+            self._pursue_pattern(manager, pattern, routes, flows) for pattern, routes in routed if routes
+        )
 
     async def _pursue_pattern(
-        self, manager: record.Execution, pattern: Mapping[str, Any], flows: Mapping[str, SkillFlow]
+        self,
+        manager: record.Execution,
+        pattern: Mapping[str, Any],
+        routes: Sequence[Route],
+        flows: Mapping[str, SkillFlow],
     ) -> None:
-        key = str(pattern[self._code.pattern_key])
-        routes = self._router.after_manager(pattern)
-        if not routes:
-            await self._hand_off(manager, Route(handoffs.NONE, ""), key, {})
+        key = self._key(pattern)
         visited: set[str] = set()
         context = {**pattern["context"], "actions": allowed_actions(self._settings)}
         found = {"manager": dict(pattern)}
@@ -104,11 +120,16 @@ class Run:
         if route.to_skill in visited:
             return
         visited.add(route.to_skill)
-        handoff = await self._hand_off(sender, route, key, context)
-        row = await self._begin(
-            route.to_skill, "specialist", context, handoff.key, sender.skill_name, route.when, key
-        )
-        await self._platform.database.write(lambda conn: handoffs.lead(conn, handoff, row.execution_id))
+        handoff = self._handoff(sender, route, key, context)
+
+        def hand_over(conn: Connection) -> record.Execution:
+            handoffs.add(conn, handoff)
+            begun = self._begin(conn, route.to_skill, "specialist", context, handoff)
+            handoffs.lead(conn, handoff, begun.execution_id)
+            return begun
+
+        row = await self._platform.database.write(hand_over)
+        tell("route", f"{key}: {sender.skill_name} → {route.to_skill} ({route.when})")
         async with self._room:
             await self._perform(flows[route.to_skill], row)
         ended = await self._get(row.execution_id)
@@ -121,10 +142,13 @@ class Run:
             for onward in self._router.after(route.to_skill, known)
         )
 
-    async def _hand_off(
+    def _key(self, pattern: Mapping[str, Any]) -> str:
+        return str(pattern[self._code.pattern_key])
+
+    def _handoff(
         self, sender: record.Execution, route: Route, key: str, context: Mapping[str, Any]
     ) -> Handoff:
-        handoff = Handoff(
+        return Handoff(
             run_id=self.run_id,
             from_execution_id=sender.execution_id,
             from_skill=sender.skill_name,
@@ -133,38 +157,29 @@ class Run:
             pattern_key=key,
             context=context,
         )
-        await self._platform.database.write(lambda conn: handoffs.add(conn, handoff))
-        if route.to_skill != handoffs.NONE:
-            tell("route", f"{key}: {sender.skill_name} → {route.to_skill} ({route.when})")
-        return handoff
 
-    async def _begin(
+    def _begin(
         self,
+        conn: Connection,
         skill: str,
         role: record.Role,
         context: Mapping[str, Any],
-        handoff: str = "",
-        from_skill: str | None = None,
-        rule: str | None = None,
-        key: str | None = None,
+        handoff: Handoff | None = None,
     ) -> record.Execution:
         provider = self._platform.provider
-        model = "offline" if provider == "offline" else self._settings.skill(skill).model
-        return await self._platform.database.write(
-            lambda conn: record.begin(
-                conn,
-                run_id=self.run_id,
-                domain=self._code.name,
-                skill=skill,
-                role=role,
-                model=model,
-                provider=provider,
-                input_data=context,
-                handoff=handoff,
-                from_skill=from_skill,
-                rule=rule,
-                pattern_key=key,
-            )
+        return record.begin(
+            conn,
+            run_id=self.run_id,
+            domain=self._code.name,
+            skill=skill,
+            role=role,
+            model="offline" if provider == "offline" else self._settings.skill(skill).model,
+            provider=provider,
+            input_data=context,
+            handoff=handoff.key if handoff else "",
+            from_skill=handoff.from_skill if handoff else None,
+            rule=handoff.rule if handoff else None,
+            pattern_key=handoff.pattern_key if handoff else None,
         )
 
     async def _perform(self, flow: SkillFlow, row: record.Execution) -> None:
@@ -183,11 +198,9 @@ class Run:
     async def _get(self, execution_id: str) -> record.Execution:
         return await self._platform.database.read(lambda conn: record.get(conn, execution_id))
 
-    async def _previous(self, manager: str) -> dict[str, Any] | None:
+    def _previous(self, conn: Connection, manager: str) -> dict[str, Any] | None:
         """What the last run of the manager reported."""
-        last = await self._platform.database.read(
-            lambda conn: record.latest(conn, manager, not_run=self.run_id)
-        )
+        last = record.latest(conn, manager, not_run=self.run_id)
         if last is None or last.output_data is None:
             return None
         patterns = [
@@ -198,29 +211,36 @@ class Run:
 
 
 @asynccontextmanager
-async def admitted(code: Domain, given: BaseModel, trigger_id: str = "", key: str = "") -> AsyncIterator[Run]:
+async def admitted(
+    code: Domain, given: BaseModel, trigger_id: str = "", flow_run_id: str = ""
+) -> AsyncIterator[Run]:
     """A run of the domain, claimed and admitted; its end is recorded when the block ends.
+
+    A run from outside, or of a flow run, that is interrupted waits to be started again.
 
     Args:
         given: the run's input; a stored trigger's payload replaces it.
         trigger_id: the trigger to work on; a new one is stored if empty.
-        key: tells a new trigger apart from others, so that it is stored once; unique if empty. One that
-            failed is worked on again.
+        flow_run_id: the flow run that works on it. The same one without a trigger id is the same trigger,
+            also if that failed.
 
     Raises:
         Taken: another process works on the trigger, or it is over.
+        UnknownTrigger: the domain has no such trigger.
     """
-    async with opened() as platform, equipped(platform, code.name):
+    async with opened() as platform, beside(), equipped(platform, code.name):
         owner = claimant()
         trigger = await platform.database.write(
-            lambda conn: _trigger(conn, code.name, given, trigger_id, key or f"run {owner}")
+            lambda conn: _trigger(conn, code.name, given, trigger_id, flow_run_id or owner)
         )
         run = Run(platform, code, trigger)
         try:
-            await platform.database.write(lambda conn: admission.admit(conn, platform.config, trigger, owner))
+            await platform.database.write(lambda conn: _admit(conn, platform, trigger, owner, flow_run_id))
         except Refused as refused:
-            run.refusal = str(refused)
-            await platform.database.write(lambda conn: admission.refuse(conn, trigger, owner, run.refusal))
+            run.refusal = reason = str(refused)
+            await platform.database.write(
+                lambda conn: admission.turn_away(conn, platform.config, trigger, owner, reason)
+            )
             tell("run", f"run {run.run_id} refused: {run.refusal}")
             yield run
             return
@@ -229,18 +249,31 @@ async def admitted(code: Domain, given: BaseModel, trigger_id: str = "", key: st
             try:
                 yield run
             except BaseException as error:
-                await _end(platform, trigger, owner, _reason(error))
+                await _end(platform, trigger, owner, error)
                 raise
-            await _end(platform, trigger, owner, "")
+            await _end(platform, trigger, owner, None)
 
 
 def _trigger(conn: Connection, domain: str, given: BaseModel, id: str, key: str) -> inbox.Trigger:
     if id:
-        return inbox.get(conn, id)
-    trigger = inbox.accept(conn, "run", domain, key, given.model_dump(mode="json"))
+        stored = inbox.get(conn, id)
+        if stored.domain != domain:
+            raise inbox.UnknownTrigger(f"trigger {id} is one of {stored.domain}, not of {domain}")
+        return stored
+    trigger = inbox.accept(conn, "run", domain, f"flow run {key}", given.model_dump(mode="json"))
     if trigger.state == "failed" and inbox.reopen(conn, trigger.id):
         return inbox.get(conn, trigger.id)
     return trigger
+
+
+def _admit(
+    conn: Connection, platform: Platform, trigger: inbox.Trigger, owner: str, flow_run_id: str
+) -> None:
+    admission.admit(conn, platform.config, trigger, owner)
+    if flow_run_id:
+        inbox.attach(conn, trigger.id, flow_run_id)
+    if trigger.started_at is None:
+        notices.working(conn, platform.config, inbox.get(conn, trigger.id))
 
 
 @asynccontextmanager
@@ -262,20 +295,29 @@ async def _heartbeat(platform: Platform, trigger: inbox.Trigger, owner: str) -> 
         beating.cancel()
 
 
-async def _end(platform: Platform, trigger: inbox.Trigger, owner: str, failure: str) -> None:
+async def _end(platform: Platform, trigger: inbox.Trigger, owner: str, error: BaseException | None) -> None:
     def end(conn: Connection) -> None:
+        if _interrupted(error) and inbox.get(conn, trigger.id).goes_on:
+            inbox.finish(conn, trigger.id, owner, "deferred", reason="interrupted; it goes on by itself")
+            return
         result, reason = report.result(conn, trigger.run_id)
-        if failure and result != "refused":
-            result, reason = "failed", failure
+        if error and result != "refused":
+            result, reason = "failed", _reason(error)
         state: Literal["done", "failed"] = "failed" if result == "failed" else "done"
-        inbox.finish(conn, trigger.id, owner, state, result=result, reason=reason)
+        if inbox.finish(conn, trigger.id, owner, state, result=result, reason=reason):
+            notices.ended(conn, platform.config, inbox.get(conn, trigger.id))
 
     await platform.database.write(end)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether the process was told to stop, as against a fault of the run."""
+    return error is not None and not isinstance(error, Exception)
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, RunFailed):
         return str(error)
-    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+    if _interrupted(error):
         return "interrupted"
     return f"{type(error).__name__}: {error}"[:500]

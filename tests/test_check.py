@@ -127,8 +127,8 @@ domains:
 """
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+@pytest.fixture(name="place")
+def new_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory with a domain package, its prompts, a server module and a config."""
     prompts = tmp_path / "toy_domain" / "prompts"
     prompts.mkdir(parents=True)
@@ -372,6 +372,111 @@ def test_schedules_that_differ_from_prefect_yaml(place: Path) -> None:
     assert "Asia/Dubai" in found(place)[0].message
     file.write_text("deployments: [3]")
     assert "can't be read" in found(place)[0].message
+
+
+EVENT = """\
+    triggers:
+      - expect: [aspora.trigger]
+        match: {aspora.domain: toy}
+        parameters: {trigger_id: "{{ event.resource['aspora.trigger-id'] }}"}
+"""
+
+
+def test_a_domain_that_no_event_starts(place: Path) -> None:
+    """Alerts, messages and webhooks start it through an event trigger of its deployment."""
+    file, line = place / "prefect.yaml", '  - {source: cron, schedule: "0 */8 * * *", domain: toy}\n'
+    more = line + "  - {source: webhook, match: {path: /api/toy/run}, domain: toy}\n"
+    assert found(place, line, more) == []
+    file.write_text(PREFECT.replace("  - name: toy-resolve\n", EVENT))
+    assert found(place, line, more) == []
+    for fault in (
+        ("aspora.domain: toy", "aspora.domain: toi"),
+        ("[aspora.trigger]", "[aspora.triggers]"),
+        ("trigger_id:", "trigger:"),
+        ("    triggers:", "    trigers:"),
+        ("      - expect", "      - enabled: false\n        expect"),
+    ):
+        file.write_text(PREFECT.replace("  - name: toy-resolve\n", EVENT.replace(*fault)))
+        assert found(place) == []
+        told = found(place, line, more)
+        assert [(each.level, each.key) for each in told] == [("warning", "triggers[1]")], fault
+        assert (
+            "no deployment toy in prefect.yaml starts on the event aspora.trigger of toy" in told[0].message
+        )
+
+
+TRIGGERS = [
+    (
+        "{source: slack, match: {mention: '@toy'}, domain: toi}",
+        "triggers[1].domain",
+        "there is no domain toi yet",
+    ),
+    (
+        "{source: slack, match: {mention: '@toi'}, domain: toy}",
+        "triggers[1].match.mention",
+        "slack.bots has no @toi",
+    ),
+    (
+        "{source: slack, match: {mension: '@toy'}, domain: toy}",
+        "triggers[1].match.mension",
+        "no field mension",
+    ),
+    (
+        "{source: slack, match: {mention: '@toy'}, group_by: [team], domain: toy}",
+        "triggers[1].group_by[0]",
+        "a message from slack has no field team",
+    ),
+    (
+        "{source: prometheus, match: {a: b}, group_by: [x, x], domain: toy}",
+        "triggers[1].group_by[1]",
+        "twice",
+    ),
+    (
+        "{source: webhook, match: {path: /hooks/toy}, domain: toy}",
+        "triggers[1].match.path",
+        "no path of the gateway",
+    ),
+    (
+        "{source: prometheus, match: {a: b}, domain: toy}\n"
+        "  - {source: prometheus, match: {a: b, c: d}, domain: toy}",
+        "triggers[2]",
+        "triggers[1] matches all",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "key", "words"), TRIGGERS)
+def test_a_trigger_that_starts_nothing(place: Path, more: str, key: str, words: str) -> None:
+    line = '  - {source: cron, schedule: "0 */8 * * *", domain: toy}\n'
+    bots = 'slack: {bots: [{mention: "@toy", user_id: U1}]}\n'
+    told = found(place, line, f"{line}  - {more}\n{bots}")
+    assert [(each.level, each.key) for each in told] == [("warning", key)]
+    assert words in told[0].message
+
+
+def test_triggers_that_fire_give_no_warning(place: Path) -> None:
+    line = '  - {source: cron, schedule: "0 */8 * * *", domain: toy}\n'
+    more = (
+        "  - {source: prometheus, match: {a: b, c: d}, domain: toy}\n"
+        "  - {source: prometheus, match: {a: b}, group_by: [x, y], domain: toy}\n"
+        "  - {source: webhook, match: {path: /api/toy/run_it}, domain: toy}\n"
+        "  - {source: slack, match: {mention: '@toy', channel: C1}, group_by: [user], domain: toy}\n"
+        'slack: {bots: [{mention: "@toy", user_id: U1}], channels: {toy: C1, default: C2}}\n'
+    )
+    assert found(place, line, line + more) == []
+
+
+def test_what_refers_to_unknown_domains_or_is_over(place: Path) -> None:
+    more = (
+        "platform: {maintenance: [{start: 2026-01-01 10:00, end: 2026-01-01 11:00, domains: [toi]}]}\n"
+        "slack: {channels: {toi: C1}}\n"
+    )
+    told = found(place, "models:\n", more + "models:\n")
+    assert sorted((each.level, each.key) for each in told) == [
+        ("warning", "platform.maintenance[0]"),
+        ("warning", "platform.maintenance[0].domains[0]"),
+        ("warning", "slack.channels.toi"),
+    ]
 
 
 def test_a_trigger_that_repeats(place: Path) -> None:

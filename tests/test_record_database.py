@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -20,7 +21,7 @@ from blocks import database as database_module
 from blocks.database import Database, DatabaseError
 from blocks.migrations import HEAD
 from blocks.migrations.upgrade import alembic_config
-from blocks.schema import metadata
+from blocks.schema import TRIGGER_STATES, metadata
 from tasks import controls, inbox
 from tests.record_world import NOW, began, new_database, new_postgres  # noqa: F401
 
@@ -79,6 +80,37 @@ def test_processes_that_start_together_migrate_once(
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_of_the_release_before_is_upgraded_and_keeps_its_rows(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Rows, their values, unique keys; and the states that are new are taken."""
+    url = f"sqlite:///{tmp_path}/record.db"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    database = Database(url)
+    database.write_now(lambda c: command.upgrade(alembic_config(c), "0002"))
+    insert = text(
+        "INSERT INTO triggers (id, source, domain, dedupe_key, payload, run_id, state, result, reason, "
+        "attempts, created_at, finished_at) VALUES ('trg-1', 'run', 'ecm', 'key', :payload, 'ecm-1', 'done', "
+        "'completed', 'fixed', 2, :at, :at)"
+    )
+    given = {"payload": '{"stage": "lulu"}', "at": "2026-02-17 08:05:32.000005"}
+    database.write_now(lambda c: c.execute(insert, given))
+    database.migrate()
+    kept = database.read_now(lambda c: inbox.get(c, "trg-1"))
+    assert (kept.payload, kept.result, kept.reason) == ({"stage": "lulu"}, "completed", "fixed")
+    assert (kept.attempts, kept.created_at) == (2, NOW + timedelta(microseconds=5))
+    assert (kept.received, kept.incident, kept.dispatches) == (None, "", 0)
+    again = database.write_now(lambda c: inbox.accept(c, "run", "ecm", "key"))
+    assert again == kept
+    for state in TRIGGER_STATES:
+        change = metadata.tables["triggers"].update().values(state=state)
+        database.write_now(lambda c, change=change: c.execute(change))
+    with pytest.raises(DatabaseError, match="ck_triggers_state"):
+        database.write_now(lambda c: c.execute(metadata.tables["triggers"].update().values(state="asleep")))
 
 
 def test_a_newer_database_is_refused(database: Database) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.ecm import models, offline, resolution, review
+from flows.ecm import asked, models, offline, resolution, review
 from tasks.domain import Domain, Skill
 
 
@@ -49,6 +49,7 @@ DOMAIN = Domain(
         ),
     },
     flow="flows.ecm.flow:ecm",
+    read=asked.read,
     draw=_draw_sample,
     companies={"sample://": _sample_company},
 )

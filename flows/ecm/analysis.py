@@ -27,6 +27,7 @@ from flows.ecm.signals import (
     words,
 )
 from tasks.domain import Known
+from tasks.incidents import REJECTION
 
 DOUBTFUL = 0.6
 """What a signal must weigh to be believed where the backlog isn't growing."""
@@ -127,11 +128,13 @@ class Case:
 
     @cached_property
     def recalled(self) -> list[Recalled]:
-        """Past incidents whose symptoms are like the signals, the likest first."""
+        """Past incidents whose symptoms are like the signals, the likest first; no rejected fixes."""
         found: dict[Any, Recalled] = {}
         for result in self.known.of("get_similar_incidents"):
             share = self._told(str(result.arguments.get("query") or ""), self._seen) / self._heaviest
             for incident in result.content["incidents"]:
+                if incident.get("source") == REJECTION:
+                    continue
                 likeness = round(float(incident["similarity"]) * share, 3)
                 key = incident["id"]
                 if likeness >= RECALLS and (key not in found or found[key].likeness < likeness):

@@ -9,22 +9,23 @@ from prefect import flow
 from flows import performance
 from flows.ecm import DOMAIN
 from flows.ecm.models import EcmInput
+from tasks.admission import Taken
 from tasks.run import admitted
 
 
-@flow(name="ecm-triage", flow_run_name="{execution_id}", persist_result=False)
+@flow(name="ecm-triage", persist_result=False)
 async def ecm_triage(execution_id: str) -> None:
     """Finds the stages whose orders are stuck, and ranks them."""
     await performance.perform(execution_id)
 
 
-@flow(name="ecm-diagnose", flow_run_name="{execution_id}", persist_result=False)
+@flow(name="ecm-diagnose", persist_result=False)
 async def ecm_diagnose(execution_id: str) -> None:
     """Looks for the root cause of one stuck stage."""
     await performance.perform(execution_id)
 
 
-@flow(name="ecm-resolve", flow_run_name="{execution_id}", persist_result=False)
+@flow(name="ecm-resolve", persist_result=False)
 async def ecm_resolve(execution_id: str) -> None:
     """Proposes a fix; once a person has approved it, carries it out."""
     await performance.perform(execution_id)
@@ -32,11 +33,14 @@ async def ecm_resolve(execution_id: str) -> None:
 
 
 @flow(name="ecm", persist_result=False)
-async def ecm(input: EcmInput | None = None, trigger_id: str = "") -> dict[str, Any]:
+async def ecm(input: EcmInput | None = None, trigger_id: str = "") -> Any:
     """Triages stuck orders, has each serious stage diagnosed, and proposes fixes."""
-    async with admitted(DOMAIN, input or EcmInput(), trigger_id, performance.flow_run_key()) as run:
-        await performance.named(run)
-        if not run.refusal:
-            triage = await run.manage(ecm_triage)
-            await run.pursue(triage, {"ecm-diagnose": ecm_diagnose, "ecm-resolve": ecm_resolve})
+    try:
+        async with admitted(DOMAIN, input or EcmInput(), trigger_id, performance.flow_run_id()) as run:
+            await performance.named(run)
+            if not run.refusal:
+                triage = await run.manage(ecm_triage)
+                await run.pursue(triage, {"ecm-diagnose": ecm_diagnose, "ecm-resolve": ecm_resolve})
+    except Taken as taken:
+        return performance.left_alone(taken)
     return await performance.report(run)

@@ -14,14 +14,15 @@ down_revision = "0002"
 UTC = sa.DateTime(timezone=True)
 JSON = sa.JSON().with_variant(JSONB(), "postgresql")
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-RESULTS = "completed awaiting_approval no_action refused failed"
 STATES = "pending running done refused failed deferred unmatched counted grouped suppressed"
 
 
 def upgrade() -> None:
     """Add the columns and tables."""
     _widen_triggers()
-    op.create_index("ix_triggers_incident_created_at", "triggers", ["incident", "created_at"])
+    op.create_index(
+        "ix_triggers_incident_part_of_created_at", "triggers", ["incident", "part_of", "created_at"]
+    )
     op.create_index("ix_triggers_state_next_attempt_at", "triggers", ["state", "next_attempt_at"])
     op.create_index("ix_triggers_part_of", "triggers", ["part_of"])
     op.add_column("approvals", sa.Column("escalated_at", UTC, nullable=True))
@@ -30,21 +31,12 @@ def upgrade() -> None:
 
 
 def _widen_triggers() -> None:
-    """New columns and states. SQLite keeps no name of a check, so its table is built anew."""
-    states = f"state IN ({_listed(STATES)})"
-    if op.get_bind().dialect.name == "sqlite":
-        checks = (
-            sa.CheckConstraint(states, name=op.f("ck_triggers_state")),
-            sa.CheckConstraint(f"result IN ({_listed(RESULTS)})", name=op.f("ck_triggers_result")),
-        )
-        with op.batch_alter_table("triggers", recreate="always", table_args=checks) as table:
-            for column in _columns():
-                table.add_column(column)
-        return
-    op.execute("ALTER TABLE triggers DROP CONSTRAINT IF EXISTS ck_triggers_state")
-    op.create_check_constraint(op.f("ck_triggers_state"), "triggers", states)
-    for column in _columns():
-        op.add_column("triggers", column)
+    """New columns and states. SQLite can't change a check, so its table is built anew."""
+    with op.batch_alter_table("triggers") as table:
+        table.drop_constraint(op.f("ck_triggers_state"), type_="check")
+        table.create_check_constraint(op.f("ck_triggers_state"), f"state IN ({_listed(STATES)})")
+        for column in _columns():
+            table.add_column(column)
 
 
 def _columns() -> list[sa.Column[Any]]:
@@ -56,6 +48,7 @@ def _columns() -> list[sa.Column[Any]]:
         sa.Column("asked_by", sa.Text(), server_default="", nullable=False),
         sa.Column("origin", JSON, nullable=True),
         sa.Column("next_attempt_at", UTC, nullable=True),
+        sa.Column("give_up_at", UTC, nullable=True),
         sa.Column("dispatches", sa.Integer(), server_default="0", nullable=False),
         sa.Column("dispatched_at", UTC, nullable=True),
         sa.Column("resolved_at", UTC, nullable=True),
@@ -67,6 +60,7 @@ def _create_votes() -> None:
         "votes",
         sa.Column("approval_id", sa.String(length=40), nullable=False),
         sa.Column("person", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("via", sa.Text(), nullable=False),
         sa.Column("verified", sa.Boolean(), nullable=False),
         sa.Column("comment", sa.Text(), server_default="", nullable=False),

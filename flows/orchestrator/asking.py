@@ -1,0 +1,47 @@
+"""A message from outside as the input of a domain's run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from tasks.domain import Domain, Incoming
+from tasks.platform import Platform
+
+
+class Unfit(ValueError):
+    """The message does not make an input of the domain. The message says why, for who sent it."""
+
+
+def payload(platform: Platform, domain: str, message: Incoming) -> dict[str, Any]:
+    """The run's input as JSON.
+
+    Raises:
+        Unfit: it does not fit.
+    """
+    code = platform.code(domain)
+    try:
+        given = code.read(message, platform.config) if code.read else _read(code, message)
+    except ValidationError as error:
+        raise Unfit(f"the message does not fit {domain}: {_faults(error, code.input)}") from error
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise Unfit(f"the message does not fit {domain}: {str(error)[:500]}") from error
+    dumped: dict[str, Any] = given.model_dump(mode="json")
+    return dumped
+
+
+def _read(code: Domain, message: Incoming) -> BaseModel:
+    """A webhook's body is the input; other messages have the input's fields among their own."""
+    if message.source == "webhook":
+        return code.input.model_validate(message.data)
+    known = {name: value for name, value in message.fields.items() if name in code.input.model_fields}
+    return code.input.model_validate(known)
+
+
+def _faults(error: ValidationError, model: type[BaseModel]) -> str:
+    faults = [
+        f"{'.'.join(map(str, each['loc']))[:100] or 'the body'}: {each['msg'][:200]}"
+        for each in error.errors(include_url=False, include_input=False)[:5]
+    ]
+    return f"{'; '.join(faults)}; its fields are: {', '.join(model.model_fields) or 'none'}"
