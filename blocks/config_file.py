@@ -8,6 +8,7 @@ import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -73,19 +74,31 @@ def load(path: Path) -> Config:
         ConfigError: the file can't be read or isn't valid; all problems at once. What only the whole can
             show (rules, tools, prompts) is for `tasks.check`.
     """
-    return validate(read(path))
+    return _load(path, _bytes(path))
 
 
 def read(path: Path) -> Source:
     """The file's data with its lines; ConfigError if it can't be read or is no clean YAML."""
+    return _source(path, _bytes(path))
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, raw: bytes) -> Config:
+    return validate(_source(path, raw))
+
+
+def _bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            raw = file.read(marked_yaml.MAX_BYTES + 1)
+            return file.read(marked_yaml.MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError([_unread(path, "no such file", "name it by --config or ASPORA_CONFIG")]) from None
     except OSError as error:
         reason = f"can't be read: {error.strerror or error}"
         raise ConfigError([_unread(path, reason, "name a readable YAML file")]) from error
+
+
+def _source(path: Path, raw: bytes) -> Source:
     marked = marked_yaml.read(raw)
     if marked.faults:
         faults = marked.faults

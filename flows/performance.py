@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from prefect import get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.deployments.flow_runs import arun_deployment
-from prefect.exceptions import ObjectNotFound
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext
 from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import deployment, flow_run
+from prefect.states import Completed
 from pydantic import Field
 from sqlalchemy import Connection
 
-from flows import waking
-from tasks import approvals, decision, fix, record
+from flows import approving, form
+from tasks import approvals, decision, fix, record, votes
 from tasks import report as reports
 from tasks import skill as skills
+from tasks.admission import Taken
+from tasks.beside import soon
 from tasks.clock import utc
 from tasks.decision import LONGEST_COMMENT, LONGEST_NAME
-from tasks.page import escape, page
+from tasks.page import page
 from tasks.platform import Platform, opened
 from tasks.run import Run, RunFailed
 from tasks.skill import equipped
+
+_deployed: ContextVar[bool] = ContextVar("deployed", default=False)
+"""Whether the run that this is part of came from a deployment."""
 
 
 class Verdict(RunInput):
@@ -43,10 +49,11 @@ async def perform(execution_id: str) -> None:
         SkillFailed: its outcome is error.
     """
     async with opened() as platform:
+        await soon(execution_id, _name(execution_id))
         try:
             await skills.perform(execution_id)
         finally:
-            await _leave_page(platform, execution_id)
+            await soon(execution_id, _leave_page(platform, execution_id))
 
 
 async def decide_and_carry_out(execution_id: str) -> None:
@@ -60,20 +67,23 @@ async def decide_and_carry_out(execution_id: str) -> None:
         asked = await _asked(platform, execution_id)
         if asked is None:
             return
-        if asked.status == "waiting" and deployment.id and not flow_run.parent_flow_run_id:
+        own = _own_run()
+        if asked.status == "waiting" and own and own.deployment_id and not own.parent_task_run_id:
             asked = await _ask(platform, asked)
-        elif asked.status == "waiting" and await _deployed():
-            await _start_waiting(asked)
+        elif asked.status == "waiting" and _deployed.get():
+            await approving.give_run(platform, asked)
         if asked.status == "approved":
             await _carry_out(platform, asked)
         if asked.status != "waiting":
-            await _leave_page(platform, execution_id)
+            await _forget(platform, asked.id)
+            await soon(execution_id, _leave_page(platform, execution_id))
 
 
 async def named(run: Run) -> None:
     """Gives the flow run the name of the run that it works on."""
-    async with get_client() as client:
-        await client.update_flow_run(flow_run.id, name=run.run_id)
+    own = _own_run()
+    _deployed.set(own is not None and own.deployment_id is not None)
+    await soon(run.run_id, _name(run.run_id))
 
 
 async def report(run: Run) -> dict[str, Any]:
@@ -84,16 +94,28 @@ async def report(run: Run) -> dict[str, Any]:
     """
     async with opened() as platform:
         await decision.expire(platform)
-        await waking.wake(platform)
+        await approving.wake(platform)
         result = await platform.database.read(lambda conn: reports.of_run(conn, run.run_id))
     if result["state"] == "failed":
         raise RunFailed(result["reason"])
     return result
 
 
-def flow_run_key() -> str:
-    """Names the trigger of a flow run that came without one: the same flow run is the same trigger."""
-    return f"flow run {flow_run.id}"
+def flow_run_id() -> str:
+    """The flow run that this is."""
+    return str(flow_run.id)
+
+
+def left_alone(taken: Taken) -> State[Any]:
+    """How a flow run ends whose trigger another one works on, or has worked on: with nothing to do.
+
+    Raises:
+        Taken: nobody deployed it, so somebody waits for it.
+    """
+    if not deployment.id:
+        raise taken
+    state: State[Any] = Completed(message=str(taken))
+    return state
 
 
 async def _asked(platform: Platform, execution_id: str) -> approvals.Approval | None:
@@ -111,18 +133,23 @@ async def _ask(platform: Platform, asked: approvals.Approval) -> approvals.Appro
     A resumed run starts from the top: verdicts given before come back under their key, and are judged again.
     """
     id, refused, number = asked.id, "", 0
+    if await approving.waits_elsewhere(platform, asked, str(flow_run.id)):
+        get_run_logger().info("flow run %s waits for %s already", asked.flow_run_id, id)
+        return asked
     await platform.database.write(lambda conn: approvals.attach(conn, id, flow_run.id))
     while asked.status == "waiting":
         number += 1
         left = (asked.expires_at - utc()).total_seconds()
+        approved = await platform.database.read(lambda conn: votes.of(conn, id))
         verdict = await asuspend_flow_run(
-            wait_for_input=Verdict.with_initial_data(description=_form(asked, refused)),
+            wait_for_input=Verdict.with_initial_data(
+                description=form.text(platform.config, asked, approved, refused)
+            ),
             timeout=max(1, int(left)),
             key=f"{id}-{number}",
         )
         refused = await _decide(platform, id, verdict)
         asked = await platform.database.read(lambda conn: approvals.get(conn, id))
-    await platform.database.write(lambda conn: approvals.attach(conn, id, None))
     return asked
 
 
@@ -139,6 +166,13 @@ async def _decide(platform: Platform, approval_id: str, verdict: Verdict) -> str
     return ""
 
 
+async def _forget(platform: Platform, approval_id: str) -> None:
+    """Notes that this flow run waits no more."""
+    if flow_run.id:
+        id = str(flow_run.id)
+        await platform.database.write(lambda conn: approvals.detach(conn, approval_id, id))
+
+
 async def _carry_out(platform: Platform, asked: approvals.Approval) -> None:
     async with equipped(platform, asked.domain) as toolbox:
         try:
@@ -147,52 +181,17 @@ async def _carry_out(platform: Platform, asked: approvals.Approval) -> None:
             get_run_logger().info("%s", error)
 
 
-def _form(asked: approvals.Approval, refused: str) -> str:
-    """What the approver reads above the form."""
-    approvers = ", ".join(asked.proposal.get("approvers", [])) or "anybody"
-    plans = "\n".join(f"- {escape(text)}" for text in asked.effect["text"])
-    parts = [
-        f"**Not accepted:** {escape(refused)}" if refused else "",
-        f"**{asked.id}** asks {escape(approvers)} for approval: {escape(asked.subject)}",
-        escape(asked.proposal.get("summary", "")),
-        _grounds(asked.proposal.get("diagnosis") or {}),
-        f"Effect:\n\n{plans}",
-    ]
-    return "\n\n".join(part for part in parts if part)
+def _own_run() -> FlowRun | None:
+    """This flow run. `prefect.runtime` would ask the server, and hold up the event loop meanwhile."""
+    context = FlowRunContext.get()
+    return context.flow_run if context else None
 
 
-def _grounds(diagnosis: Mapping[str, Any]) -> str:
-    """The diagnosis that led to the proposal, with its evidence."""
-    if not diagnosis.get("root_cause"):
-        return ""
-    evidence = "\n".join(
-        f"- {escape(item['source'])}: {escape(item['finding'])}" for item in diagnosis.get("evidence", [])
-    )
-    confidence = escape(str(diagnosis.get("confidence", "")))
-    return f"Root cause: {escape(diagnosis['root_cause'])} (confidence {confidence})\n\n{evidence}"
-
-
-async def _deployed() -> bool:
-    """Whether this subflow's run came from a deployment."""
-    if not flow_run.root_flow_run_id:
-        return False
-    async with get_client() as client:
-        root = await client.read_flow_run(flow_run.root_flow_run_id)
-    return root.deployment_id is not None
-
-
-async def _start_waiting(asked: approvals.Approval) -> None:
-    """Starts the skill's deployment, which suspends; without one, the row waits for `aspora approve`."""
-    try:
-        await arun_deployment(
-            f"{asked.skill}/{asked.skill}",
-            parameters={"execution_id": asked.execution_id},
-            timeout=0,
-            as_subflow=False,
-            idempotency_key=asked.id,
-        )
-    except ObjectNotFound:
-        get_run_logger().warning("no deployment %s; `aspora approve %s` decides", asked.skill, asked.id)
+async def _name(name: str) -> None:
+    own = _own_run()
+    if own:
+        async with get_client() as client:
+            await client.update_flow_run(own.id, name=name)
 
 
 async def _leave_page(platform: Platform, execution_id: str) -> None:

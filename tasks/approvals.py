@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, select, update
 
 from blocks.database import insert_new
 from blocks.schema import approvals
-from tasks import ids, lease, record
+from tasks import ids, lease, record, votes
 from tasks.clock import utc
 
 Status = Literal["waiting", "approved", "rejected", "expired", "superseded", "stopped", "done", "failed"]
@@ -42,6 +42,7 @@ class Approval(BaseModel):
     created_at: datetime
     expires_at: datetime
     reminded_at: datetime | None
+    escalated_at: datetime | None
     flow_run_id: str | None
     """The suspended flow run that waits for it, if a server runs."""
     decided_by: str | None
@@ -63,9 +64,14 @@ class Decision(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: Literal["approved", "rejected", "already_decided", "expired", "superseded"]
+    status: Literal["approved", "rejected", "recorded", "already_decided", "expired", "superseded"]
+    """`recorded`: counted, and more people are needed."""
     approval: Approval
     """As it stands now; with `already_decided`, who decided and when."""
+    approvers: tuple[str, ...] = ()
+    """Who has approved so far."""
+    missing: int = 0
+    """How many more people must approve."""
 
     @property
     def decided(self) -> bool:
@@ -131,36 +137,49 @@ def decide(
     via: str,
     verified: bool = False,
     comment: str = "",
+    needed: int = 1,
     now: datetime | None = None,
 ) -> Decision:
-    """Decide on a waiting proposal; of any number of people, the first one does.
+    """Decide on a waiting proposal; of any number of people, the first ones do.
 
     A rejection ends the execution as `rejected`, a decision that comes too late as `expired`.
+
+    Args:
+        needed: how many different people must approve. If several, only verified ones count.
 
     Raises:
         UnknownApproval: if there is no such approval.
     """
-    at, status = utc(now), "approved" if approve else "rejected"
+    at = utc(now)
+    in_time = and_(approvals.c.id == id, approvals.c.status == "waiting", approvals.c.expires_at > at)
+    waiting = conn.execute(select(approvals).where(in_time).with_for_update()).first()
+    if waiting is None:
+        return _too_late(conn, id, at)
+    approvers: list[votes.Vote] = []
+    if approve:
+        votes.cast(conn, id, by, via=via, verified=verified, comment=comment, now=at)
+        approvers = [vote for vote in votes.of(conn, id) if vote.verified or needed == 1]
+        if len(approvers) < needed:
+            names, approval = tuple(vote.name for vote in approvers), Approval.model_validate(waiting)
+            missing = needed - len(approvers)
+            return Decision(status="recorded", approval=approval, approvers=names, missing=missing)
+    names = tuple(vote.name for vote in approvers)
+    status: Literal["approved", "rejected"] = "approved" if approve else "rejected"
     values = {
         "status": status,
-        "decided_by": by,
+        "decided_by": ", ".join(names) if needed > 1 and approve else by,
         "decided_via": via,
         "verified": verified,
         "decided_at": at,
         "comment": comment,
     }
-    in_time = and_(approvals.c.id == id, approvals.c.status == "waiting", approvals.c.expires_at > at)
-    first = conn.execute(update(approvals).where(in_time).values(**values)).rowcount == 1
-    if not first:
-        expire(conn, now=at, only=id)
-        approval = get(conn, id)
-        late = approval.status if approval.status in ("expired", "superseded") else "already_decided"
-        return Decision.model_validate({"status": late, "approval": approval})
+    if conn.execute(update(approvals).where(in_time).values(**values)).rowcount != 1:
+        return _too_late(conn, id, at)
     approval = get(conn, id)
     if not approve:
         reason = f"rejected by {by}" + (f": {comment}" if comment else "")
         _end(conn, approval.execution_id, "rejected", reason, at)
-    return Decision.model_validate({"status": status, "approval": approval})
+    return Decision(status=status, approval=approval, approvers=names)
 
 
 def expire(conn: Connection, *, now: datetime | None = None, only: str = "") -> list[Approval]:
@@ -241,9 +260,41 @@ def attach(conn: Connection, id: str, flow_run_id: str | None) -> None:
     conn.execute(update(approvals).where(approvals.c.id == id).values(flow_run_id=flow_run_id))
 
 
-def remind(conn: Connection, id: str, now: datetime | None = None) -> None:
-    """Note that people were reminded."""
-    conn.execute(update(approvals).where(approvals.c.id == id).values(reminded_at=utc(now)))
+def detach(conn: Connection, id: str, flow_run_id: str) -> None:
+    """Forget this flow run: it waits no more."""
+    same = and_(approvals.c.id == id, approvals.c.flow_run_id == flow_run_id)
+    conn.execute(update(approvals).where(same).values(flow_run_id=None))
+
+
+def asleep(conn: Connection) -> list[Approval]:
+    """Those that wait no more and still have a flow run, which may not know it yet."""
+    query = select(approvals).where(approvals.c.flow_run_id.is_not(None), approvals.c.status != "waiting")
+    return [Approval.model_validate(row) for row in conn.execute(query)]
+
+
+def remind(conn: Connection, approval: Approval, now: datetime | None = None) -> bool:
+    """Note that people are reminded; for one caller at a time."""
+    return _note(conn, approval, approvals.c.reminded_at, approval.reminded_at, utc(now))
+
+
+def escalate(conn: Connection, approval: Approval, now: datetime | None = None) -> bool:
+    """Note that it is escalated; for one caller, once."""
+    return _note(conn, approval, approvals.c.escalated_at, None, utc(now))
+
+
+def _note(
+    conn: Connection, approval: Approval, column: Column[Any], seen: datetime | None, at: datetime
+) -> bool:
+    unchanged = and_(approvals.c.status == "waiting", column.is_not_distinct_from(seen))
+    chosen = update(approvals).where(approvals.c.id == approval.id, unchanged)
+    return conn.execute(chosen.values({column: at})).rowcount == 1
+
+
+def _too_late(conn: Connection, id: str, at: datetime) -> Decision:
+    expire(conn, now=at, only=id)
+    approval = get(conn, id)
+    late = approval.status if approval.status in ("expired", "superseded") else "already_decided"
+    return Decision.model_validate({"status": late, "approval": approval})
 
 
 def _of(conn: Connection, execution_id: str, subject: str) -> Approval | None:

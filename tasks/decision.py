@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, or_, select
 
-from tasks import approvals, controls, report
+from blocks.config import Config
+from blocks.schema import triggers
+from tasks import (
+    approvals,
+    controls,
+    demands,
+    incidents,
+    notices,
+    proposal,
+    record,
+    report,
+    tokens,
+    votes,
+)
+from tasks.approvals import Approval
+from tasks.clock import utc
 from tasks.platform import Platform
 
 LONGEST_NAME = 200
 LONGEST_COMMENT = 4000
+_PERSONAL = ("slack", "whatsapp", "run", "cli")
+"""Sources of triggers behind which a person stands."""
 
 
 class NotAllowed(Exception):
@@ -25,7 +42,10 @@ async def decide(
     verified: bool = False,
     comment: str = "",
 ) -> approvals.Decision:
-    """Records a decision; of any number of people, the first one decides.
+    """Records a decision; of any number of people, the first ones decide.
+
+    A fix with a dangerous action, or one that needs several people, is approved by verified people only, and
+    never by who asked for the run. One rejection is enough.
 
     Args:
         by: the person's name; a claim unless `verified`.
@@ -33,21 +53,29 @@ async def decide(
 
     Raises:
         UnknownApproval: there is no such approval.
-        NotAllowed: the name is missing or not among the approvers, a dangerous action lacks a verified
-            person, or a switch is off.
+        NotAllowed: the name is missing or not among the approvers, a rejection has no reason, a verified or
+            another person is needed, or a switch is off.
     """
     name = " ".join(by.split())[:LONGEST_NAME]
     if not name:
         raise NotAllowed("a decision needs the name of the person who takes it")
+    words = comment.strip()[:LONGEST_COMMENT]
 
     def write(conn: Connection) -> approvals.Decision:
         asked = approvals.get(conn, approval_id)
-        if approve and asked.status == "waiting":
-            _check(conn, platform, asked, name, verified)
+        if asked.status == "waiting" and asked.expires_at > utc():
+            _check(conn, platform, asked, approve, name, verified, words)
         decision = approvals.decide(
-            conn, approval_id, approve, by=name, via=via, verified=verified, comment=comment[:LONGEST_COMMENT]
+            conn,
+            approval_id,
+            approve,
+            by=name,
+            via=via,
+            verified=verified,
+            comment=words,
+            needed=demands.needed(platform.config, asked),
         )
-        report.conclude(conn, asked.run_id)
+        _follow(conn, platform.config, asked, decision)
         return decision
 
     return await platform.database.write(write)
@@ -59,42 +87,64 @@ def told(stop: controls.Control) -> str:
     return f"{what} stopped by {stop.changed_by}" + (f": {stop.reason}" if stop.reason else "")
 
 
+async def proven(platform: Platform, name: str, token: str) -> None:
+    """Checks that a personal approver token belongs to who is named.
+
+    Raises:
+        NotAllowed: it doesn't, is revoked, or was never given out.
+    """
+    owner = await platform.database.read(lambda conn: tokens.owner(conn, token.strip()))
+    if owner is None or votes.identity(owner) != votes.identity(name):
+        raise NotAllowed(
+            f"the approver token is not {name}'s, or was revoked; `aspora token NAME` makes a new one. "
+            f"Nothing was decided."
+        )
+
+
 async def expire(platform: Platform) -> None:
     """Ends the proposals that nobody decided in time, and the runs that waited for them."""
-    await platform.database.write(expire_all)
+    await platform.database.write(lambda conn: expire_all(conn, platform.config))
 
 
-def expire_all(conn: Connection) -> None:
+def expire_all(conn: Connection, settings: Config) -> None:
     """As `expire`, within a transaction."""
     for expired in approvals.expire(conn):
         report.conclude(conn, expired.run_id)
+        notices.expired(conn, settings, expired)
 
 
-def asleep(conn: Connection) -> list[approvals.Approval]:
-    """Approvals that wait no more, and whose suspended flow run does not know it yet."""
-    found = approvals.find(conn, limit=1000)
-    return [each for each in found if each.flow_run_id and each.status != "waiting"]
-
-
-def may_approve(platform: Platform, domain: str) -> set[str] | None:
-    """The names that may approve a domain's fixes, in lower case; None if anybody may."""
-    named = platform.domain(domain).guardrails.approvers
-    people = platform.config.platform.people
-    if not named or not people:
-        return None
-    return {person.lower() for each in named for person in people.get(each, [each])}
+def _follow(conn: Connection, settings: Config, asked: Approval, decision: approvals.Decision) -> None:
+    """What a decision brings with it: the run's result, memory, and what people are told."""
+    report.conclude(conn, asked.run_id)
+    if decision.status == "expired" and asked.status == "waiting":
+        notices.expired(conn, settings, decision.approval)
+    if decision.status == "rejected":
+        incidents.reject(conn, _rejected(conn, decision.approval))
+    if decision.decided or decision.status == "recorded":
+        notices.decided(conn, settings, decision)
 
 
 def _check(
-    conn: Connection, platform: Platform, asked: approvals.Approval, name: str, verified: bool
+    conn: Connection,
+    platform: Platform,
+    asked: Approval,
+    approve: bool,
+    name: str,
+    verified: bool,
+    comment: str,
 ) -> None:
-    allowed = may_approve(platform, asked.domain)
-    if allowed is not None and name.lower() not in allowed:
+    settings = platform.config
+    allowed = demands.approvers(settings, asked)
+    if allowed is not None and votes.identity(name) not in map(votes.identity, allowed):
         groups = ", ".join(platform.domain(asked.domain).guardrails.approvers)
         raise NotAllowed(
             f"{name} is not among the approvers of {asked.domain} ({groups}; see platform.people). "
             f"Nothing was decided."
         )
+    if not approve:
+        if not comment:
+            raise NotAllowed(f"a rejection needs a reason: it is kept with {asked.id}, and learned from")
+        return
     stop = controls.stopped(
         conn, controls.ALL_ACTIONS, controls.domain(asked.domain), controls.approval(asked.id)
     )
@@ -102,15 +152,64 @@ def _check(
         raise NotAllowed(
             f"{asked.id} can't be approved now: {told(stop)}; `aspora start` lifts it. Nothing was decided."
         )
-    if not verified and (dangerous := _dangerous(platform, asked)):
+    if demands.verified(settings, asked):
+        _check_strictly(conn, settings, asked, name, verified)
+
+
+def _check_strictly(conn: Connection, settings: Config, asked: Approval, name: str, verified: bool) -> None:
+    """Raises NotAllowed unless this is a verified person, other than who asked and who approved before."""
+    dangerous, count = ", ".join(demands.dangerous(settings, asked)), demands.needed(settings, asked)
+    what = f"{dangerous} is a dangerous action and" if dangerous else asked.id
+    if not verified:
+        approver = "a verified approver" if count == 1 else f"{count} different verified approvers"
         raise NotAllowed(
-            f"{dangerous} is a dangerous action and needs a verified approver; a typed name is no "
-            f"verification. Nothing was decided."
+            f"{what} needs {approver}; a typed name is no verification. Decide in Slack, or by "
+            f"`aspora approve` with a personal token. Nothing was decided."
         )
+    in_slack = list(settings.slack.users.values())
+    for person, is_person in _askers(conn, asked.run_id):
+        if votes.may_be_one(name, person, in_slack if is_person else [person]):
+            raise NotAllowed(
+                f"{_doubt(name, person)} asked for this run; {what} needs somebody else's approval. "
+                f"Nothing was decided."
+            )
+    for vote in votes.of(conn, asked.id):
+        differs = votes.identity(name) != vote.person
+        if vote.verified and differs and votes.may_be_one(name, vote.name, in_slack):
+            raise NotAllowed(
+                f"{_doubt(name, vote.name)} has approved before; {what} needs different people. "
+                f"Nothing was decided."
+            )
 
 
-def _dangerous(platform: Platform, asked: approvals.Approval) -> str:
-    """The proposal's actions that were dangerous when it was made, or are by now."""
-    now = {action.name for action in platform.domain(asked.domain).actions if action.dangerous}
-    plans = asked.proposal.get("plans", [])
-    return ", ".join(plan["action"] for plan in plans if plan.get("dangerous") or plan["action"] in now)
+def _doubt(name: str, person: str) -> str:
+    """Names a person, or says that two names may be one."""
+    if votes.identity(name) == votes.identity(person):
+        return name
+    return f"{name} may be {person}, since slack.users does not tell who is who, and {person}"
+
+
+def _askers(conn: Connection, run_id: str) -> list[tuple[str, bool]]:
+    """Who asked for the run, and whether it is a person rather than a machine."""
+    own = select(triggers.c.id).where(triggers.c.run_id == run_id).scalar_subquery()
+    of_run = or_(triggers.c.run_id == run_id, triggers.c.part_of == own)
+    query = select(triggers.c.asked_by, triggers.c.source).where(of_run, triggers.c.asked_by != "")
+    return [(row.asked_by, row.source in _PERSONAL) for row in conn.execute(query)]
+
+
+def _rejected(conn: Connection, asked: Approval) -> incidents.Incident:
+    """What memory keeps of a rejection: the diagnosis, the fix that was not wanted, and why."""
+    row, summary = record.get(conn, asked.execution_id), str(asked.proposal.get("summary", ""))
+    found = proposal.diagnosis(row)
+    return incidents.Incident(
+        domain=asked.domain,
+        stage=asked.subject,
+        title=f"rejected fix for {asked.subject}: {found.get('root_cause') or summary}"[:300],
+        symptoms="; ".join(str(item["finding"]) for item in found.get("evidence", [])),
+        root_cause=found.get("root_cause") or "",
+        fix=f"rejected, not done: {found.get('recommended_fix') or summary}",
+        outcome=f"rejected: {asked.comment}",
+        source=incidents.REJECTION,
+        opened_at=row.started_at,
+        execution_id=asked.execution_id,
+    )

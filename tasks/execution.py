@@ -35,25 +35,26 @@ class Execution:
 
     Args:
         row: the execution as recorded.
+        steps: what it did before a crash.
         toolbox: the domain's tools.
     """
 
-    def __init__(self, platform: Platform, row: record.Execution, toolbox: Toolbox) -> None:
+    def __init__(
+        self, platform: Platform, row: record.Execution, steps: Sequence[journal.Step], toolbox: Toolbox
+    ) -> None:
         self._platform = platform
         self._row = row
         self._toolbox = toolbox
         self._domain = platform.domain(row.domain)
         self._settings = self._domain.skill(row.skill_name)
         self._model = platform.config.models[self._settings.model]
-        self._steps: dict[int, journal.Step] = {}
+        self._steps = {step.sequence: step for step in steps}
 
     async def run(self, skill: Skill) -> Result:
         """Runs the skill's loop; what it did before a crash is not done again."""
         row = self._row
-        steps = await self._platform.database.read(lambda conn: journal.steps(conn, row.execution_id))
-        self._steps = {step.sequence: step for step in steps}
-        if steps:
-            tell("skill", f"continues after {len(steps)} journaled steps", row.skill_name)
+        if self._steps:
+            tell("skill", f"continues after {len(self._steps)} journaled steps", row.skill_name)
         tools, missing = await self._toolbox.offered(self._settings.tools)
         if missing and not tools:
             return Result("error", None, "; ".join(dict.fromkeys(missing.values())))

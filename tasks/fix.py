@@ -12,7 +12,19 @@ import httpx
 from sqlalchemy import Connection
 
 from blocks.config import Action
-from tasks import actions, approvals, calls, controls, decision, incidents, proposal, record, report
+from tasks import (
+    actions,
+    approvals,
+    calls,
+    controls,
+    decision,
+    incidents,
+    notices,
+    proposal,
+    record,
+    report,
+    votes,
+)
 from tasks.clock import utc
 from tasks.domain import Incomplete, Skill, Target
 from tasks.lease import claimant, is_free
@@ -54,7 +66,8 @@ async def carry_out(platform: Platform, approval_id: str, toolbox: Toolbox) -> a
     approval = await platform.database.read(lambda conn: approvals.get(conn, approval_id))
     row = await platform.database.read(lambda conn: record.get(conn, approval.execution_id))
     skill, code = platform.code(row.domain).skills[row.skill_name], platform.code(row.domain)
-    work = _Work(platform, approval, row, skill, toolbox, owner)
+    approvers = await platform.database.read(lambda conn: len(votes.of(conn, approval_id)))
+    work = _Work(platform, approval, row, skill, toolbox, owner, max(1, approvers))
     async with calls.client(code) as http:
         await work.run(http, platform.domain(row.domain).actions)
     return await platform.database.read(lambda conn: approvals.get(conn, approval_id))
@@ -80,6 +93,8 @@ class _Work:
     skill: Skill
     toolbox: Toolbox
     owner: str
+    approvers: int
+    """How many people approved it."""
     ended: str = ""
     """Why the work ended early."""
     refusals: int = 0
@@ -110,6 +125,8 @@ class _Work:
             return f"{name} is no longer allowed by the config"
         if action.dangerous and not self.approval.verified:
             return f"{name} is dangerous, and {self.approval.decided_by} was not verified"
+        if action.needed > self.approvers:
+            return f"{name} needs {action.needed} people's approval, and has {self.approvers}"
         missing = calls.missing_token(action)
         return f"{name} needs {missing}, which is not set" if missing else ""
 
@@ -264,6 +281,7 @@ class _Work:
         if result["done"]:
             incidents.remember(conn, self._incident(result["text"]))
         report.conclude(conn, self.row.run_id)
+        notices.carried_out(conn, self.platform.config, approvals.get(conn, self.approval.id))
 
     def _incident(self, outcome: str) -> incidents.Incident:
         """What memory keeps: the diagnosis that led here, and what the fix achieved."""

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from blocks.database import insert_new
 from blocks.schema import incidents
+
+REJECTION = "rejection"
+"""The source of fixes that people did not want: their cause is a guess, and nothing was done."""
 
 
 class Incident(BaseModel):
@@ -41,6 +44,19 @@ def remember(conn: Connection, incident: Incident) -> None:
     if not insert_new(conn, incidents, values):
         same = incidents.c.execution_id == incident.execution_id
         conn.execute(update(incidents).where(same).values(**values))
+
+
+def reject(conn: Connection, incident: Incident) -> None:
+    """Add a rejected fix; an earlier rejection of the same one gives way, so that they don't crowd memory."""
+    rejection = incident.model_copy(update={"source": REJECTION})
+    same = and_(
+        incidents.c.source == REJECTION,
+        incidents.c.domain == rejection.domain,
+        incidents.c.stage == rejection.stage,
+        incidents.c.title == rejection.title,
+    )
+    conn.execute(delete(incidents).where(same))
+    remember(conn, rejection)
 
 
 def replace(conn: Connection, source: str, items: Iterable[Incident]) -> None:

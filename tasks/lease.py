@@ -15,7 +15,12 @@ _claims = itertools.count(1)
 
 def claimant() -> str:
     """A new name for one claim by this process: `host:pid:start time:number`. Keep it until the work ends."""
-    return f"{_host()}:{os.getpid()}:{_start_time(os.getpid())}:{next(_claims)}"
+    return f"{process(os.getpid())}:{next(_claims)}"
+
+
+def process(pid: int) -> str:
+    """A name of a process of this host, `host:pid:start time`, which no later process has."""
+    return f"{_host()}:{pid}:{_start_time(pid)}"
 
 
 def is_free(owner: str | None, lease_until: datetime | None, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from blocks.config import Action
 from blocks.units import format_duration
-from tasks import actions, approvals, calls, record, report
+from tasks import actions, approvals, calls, notices, record, report
 from tasks.domain import Incomplete, Skill, Target
 from tasks.loop import Result
 from tasks.platform import Platform
@@ -29,7 +29,8 @@ async def propose(
 ) -> approvals.Approval | None:
     """Dry-runs a resolution's fixes and asks for a decision; None, with the outcome recorded, if idle.
 
-    With `auto_fix`, no person in the loop for the skill, and no dangerous action, config approves it.
+    With `auto_fix`, no person in the loop for the skill, and no action that is dangerous or needs several
+    people, config approves it.
     """
     settings = platform.domain(row.domain)
     proposal = result.output.model_dump(mode="json") if result.output else {}
@@ -44,10 +45,12 @@ async def propose(
         await _end(platform, row, "success", {**proposal, "effect": effect}, "", result.trace)
         return None
     subject = row.pattern_key or row.run_id
+    needed = max(allowed[plan["action"]].needed for plan in plans)
     automatic = (
         settings.auto_fix
         and row.skill_name not in settings.guardrails.human_in_loop
         and not any(plan["dangerous"] for plan in plans)
+        and needed == 1
     )
 
     def ask(conn: Connection) -> approvals.Approval:
@@ -61,6 +64,7 @@ async def propose(
                 "trace": result.trace,
                 "diagnosis": diagnosis(row),
                 "approvers": settings.guardrails.approvers,
+                "needed": needed,
             },
             effect=effect,
             expires=settings.guardrails.approval_expires,
@@ -68,9 +72,12 @@ async def propose(
         )
         if automatic:
             approvals.decide(conn, asked.id, True, by="config", via="no human_in_loop")
+        elif asked.status == "waiting":
+            notices.asked(conn, platform.config, asked)
         for older in approvals.find(conn, domain=row.domain, statuses=("superseded",)):
             if older.superseded_by == asked.id:
                 report.conclude(conn, older.run_id)
+                notices.superseded(conn, platform.config, older)
         return asked
 
     asked = await platform.database.write(ask)

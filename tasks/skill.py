@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Connection
 
-from tasks import approvals, proposal, record
+from tasks import approvals, journal, proposal, record
 from tasks.execution import Execution
 from tasks.loop import Result
 from tasks.platform import Platform, opened
@@ -47,22 +47,26 @@ async def perform(execution_id: str) -> None:
         SkillFailed: the outcome is error.
     """
     async with opened() as platform:
-        row = await platform.database.read(lambda conn: record.get(conn, execution_id))
-        if row.outcome is None and not await _waits(platform, row):
+        row, due, steps = await platform.database.read(lambda conn: _stand(conn, execution_id))
+        if due:
             async with equipped(platform, row.domain) as toolbox:
-                await _perform(platform, row, toolbox)
+                await _perform(platform, row, steps, toolbox)
 
 
-async def _waits(platform: Platform, row: record.Execution) -> bool:
-    """Whether the execution's fix has been proposed."""
-    asked = await platform.database.read(lambda conn: approvals.find(conn, run_id=row.run_id))
-    return any(approval.execution_id == row.execution_id for approval in asked)
+def _stand(conn: Connection, execution_id: str) -> tuple[record.Execution, bool, list[journal.Step]]:
+    """The execution, whether it still has to run, and its steps so far. A proposed fix waits for people."""
+    row = record.get(conn, execution_id)
+    asked = approvals.find(conn, run_id=row.run_id)
+    waits = any(approval.execution_id == execution_id for approval in asked)
+    return row, row.outcome is None and not waits, journal.steps(conn, execution_id)
 
 
-async def _perform(platform: Platform, row: record.Execution, toolbox: Toolbox) -> None:
+async def _perform(
+    platform: Platform, row: record.Execution, steps: Sequence[journal.Step], toolbox: Toolbox
+) -> None:
     tell("skill", "starts", row.skill_name)
     skill = platform.code(row.domain).skills[row.skill_name]
-    result = await Execution(platform, row, toolbox).run(skill)
+    result = await Execution(platform, row, steps, toolbox).run(skill)
     output = result.output.model_dump(mode="json") if result.output else None
     if output and row.skill_role == "manager":
         _route(platform, row.domain, output)

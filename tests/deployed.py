@@ -41,7 +41,7 @@ _QUICK = {
 class Deployed:
     """The server, the worker, and what a test does with them."""
 
-    def __init__(self, directory: Path, model: HeldModel) -> None:
+    def __init__(self, directory: Path, model: HeldModel, **environment: str) -> None:
         self.home = directory / "home"
         self.config = directory / "aspora.config.yaml"
         self.model = model
@@ -55,10 +55,11 @@ class Deployed:
             "ASPORA_CONFIG": str(self.config),
             "PREFECT_HOME": str(directory / "prefect"),
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        }  # fmt: skip
+        } | environment  # fmt: skip
         self.api = httpx.Client(base_url=self.environment["PREFECT_API_URL"], timeout=30)
         self._server = self._start("flows.cli.server", str(port), str(os.getpid()))
         self.worker: subprocess.Popen[str] | None = None
+        self.services: subprocess.Popen[str] | None = None
         self.set_up()
 
     def set_up(self, routing: list[dict[str, str]] = STRAIGHT, **guardrails: Any) -> None:
@@ -92,6 +93,16 @@ class Deployed:
         if self.worker:
             end(self.worker)
         self.worker = None
+
+    def start_services(self) -> None:
+        """The background services."""
+        self.services = self._start("flows.services")
+
+    def stop_services(self) -> None:
+        """SIGKILL for the background services."""
+        if self.services:
+            end(self.services)
+        self.services = None
 
     def start_run(self) -> str:
         """A run of the deployment `ecm`; its flow run id."""
@@ -133,9 +144,19 @@ class Deployed:
         def waiting() -> str:
             runs = self.flow_runs("ecm-resolve")
             new = [run for run in runs if run["id"] not in before and run["deployment_id"]]
-            return next((run["id"] for run in new if run["state_name"] == "Suspended"), "")
+            return next((run["id"] for run in new if self.form(run["id"])), "")
 
         return self.until(waiting, WAIT_SECONDS)
+
+    def form(self, flow_run: str) -> str:
+        """What a suspended run shows above its form; empty until the run can be resumed."""
+        run = self.api.get(f"/flow_runs/{flow_run}").json()
+        keys = (run["state"]["state_details"] or {}).get("run_input_keyset") or {}
+        if run["state"]["name"] != "Suspended" or not keys:
+            return ""
+        answer = self.api.get(f"/flow_runs/{flow_run}/input/{keys['schema']}")
+        text = self.api.get(f"/flow_runs/{flow_run}/input/{keys['description']}")
+        return text.text if answer.is_success and text.is_success else ""
 
     def resume(self, flow_run: str, **verdict: str) -> str:
         """Resumes a suspended run as the UI does; the answer's status."""
@@ -153,6 +174,7 @@ class Deployed:
     def close(self) -> None:
         """Ends everything."""
         self.stop_worker()
+        self.stop_services()
         end(self._server)
         self.api.close()
         self._log.close()

@@ -36,12 +36,15 @@ def test_a_run_leaves_its_fix_waiting(aspora: Aspora) -> None:
 
 @pytest.mark.parametrize(
     ("option", "status", "stuck"),
-    [("--approve", "done", set()), ("--reject", "rejected", {"A1", "A2", "A3"})],
+    [
+        (("--approve", "ann"), "done", set()),
+        (("--reject", "ann", "--reason", "not now"), "rejected", {"A1", "A2", "A3"}),
+    ],
 )
 def test_a_run_decides_at_once(
-    aspora: Aspora, world: World, option: str, status: str, stuck: set[str]
+    aspora: Aspora, world: World, option: tuple[str, ...], status: str, stuck: set[str]
 ) -> None:
-    done = aspora("run", "ecm", "--json", option, "ann")
+    done = aspora("run", "ecm", "--json", *option)
     assert done.code == 0
     assert done.json["state"] == "completed"
     (approval,) = done.json["approvals"]
@@ -51,7 +54,12 @@ def test_a_run_decides_at_once(
 
 @pytest.mark.parametrize(
     ("answers", "code", "status"),
-    [("y\nann\n", 0, "done"), ("n\nann\n", 0, "rejected"), ("l\n", 4, "waiting"), ("\n", 4, "waiting")],
+    [
+        ("y\nann\n", 0, "done"),
+        ("n\nann\nlulu is asleep\n", 0, "rejected"),
+        ("l\n", 4, "waiting"),
+        ("\n", 4, "waiting"),
+    ],
 )
 def test_on_a_terminal_it_asks(aspora: Aspora, answers: str, code: int, status: str) -> None:
     done = aspora("run", "ecm", stdin=answers)
@@ -83,13 +91,12 @@ def test_a_fix_that_fails_fails_the_run(aspora: Aspora, world: World) -> None:
     assert "3 failed" in done.json["reason"]
 
 
-def test_a_fix_that_ann_may_not_approve_waits(
-    aspora: Aspora, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tasks.decision._dangerous", lambda platform, asked: "retry_orders")
+def test_a_fix_that_ann_may_not_approve_waits(aspora: Aspora, world: World) -> None:
+    world.action["approvals"] = 2
+    world.write()
     done = aspora("run", "ecm", "--json", "--approve", "ann")
     assert (done.code, done.json["approvals"][0]["status"]) == (4, "waiting")
-    assert "needs a verified approver" in done.err
+    assert "needs 2 different verified approvers; a typed name is no verification" in done.err
 
 
 @pytest.mark.parametrize(
@@ -97,6 +104,7 @@ def test_a_fix_that_ann_may_not_approve_waits(
     [
         (("run", "nope"), "there is no domain 'nope'; there are: ecm"),
         (("run", "ecm", "--approve", "a", "--reject", "b"), "exclude each other"),
+        (("run", "ecm", "--reject", "a"), "--reject needs a reason"),
         (("run", "ecm", "--input", "{"), "--input is no JSON"),
         (("run", "ecm", "--input", "[" * 100_000), "--input is no JSON"),
         (("run", "ecm", "--input", "[]"), "must be a JSON object"),

@@ -68,6 +68,13 @@ def test_the_repositorys_config_loads() -> None:
     assert config.mcp_servers["runbooks-mcp"].timeout == timedelta(seconds=30)
 
 
+def test_a_changed_file_is_read_anew(file: Path) -> None:
+    file.write_text(SMALL)
+    assert load(file) is load(file)
+    file.write_text(SMALL.replace("$5/day", "$6/day"))
+    assert load(file).domains["ecm"].guardrails.budget == 6_000_000
+
+
 def test_unknown_key_names_line_key_and_the_closest_valid_one(file: Path) -> None:
     found = only(file, SMALL.replace("role: specialist", "rol: specialist\n        role: specialist"))
     assert (found.line, found.key) == (9, "domains.ecm.skills[1].rol")

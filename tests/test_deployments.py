@@ -85,6 +85,9 @@ def test_each_execution_left_its_page_and_runs_are_named_after_it(deployed: Depl
 def test_a_rejection_in_prefect_ends_the_fix(deployed: Deployed) -> None:
     deployed.set_up()
     run = deployed.suspended()
+    assert deployed.resume(run, decision="reject", name="Ada") == "ACCEPT"
+    deployed.until(lambda: "Not accepted" in deployed.form(run), WAIT_SECONDS)
+    assert waiting(deployed).status == "waiting"
     assert deployed.resume(run, decision="reject", name="Ada", comment="not today") == "ACCEPT"
     assert deployed.reaches(run, "Completed", "Failed") == "Completed"
     approval = waiting(deployed)
@@ -111,7 +114,7 @@ def test_a_decision_on_the_command_line_wakes_the_suspended_run(deployed: Deploy
 
 
 def test_an_approval_expires(deployed: Deployed) -> None:
-    deployed.set_up(approval_expires="12s")
+    deployed.set_up(approval_expires="40s")
     run = deployed.suspended()
     id = waiting(deployed).id
     assert deployed.reaches(run, "Failed") == "Failed"

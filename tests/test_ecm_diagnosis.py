@@ -12,9 +12,12 @@ import pytest
 from mcp import Client
 
 from blocks.config import Config
+from blocks.database import Database
+from blocks.home import database_url
 from flows.ecm import offline, prose, review
 from flows.ecm.models import Confidence, Diagnosis
 from mcp_servers import logs, memory, runbooks
+from tasks import incidents
 from tasks.domain import Answer, Known, ToolCall, ToolResult
 
 NOW = datetime(2026, 5, 6, 14, 0, tzinfo=UTC)
@@ -247,6 +250,30 @@ async def test_a_new_message_without_a_runbook_is_named_but_not_acted_on(world: 
     assert found.root_cause and "wobble" in found.root_cause
     assert found.runbook is None and found.fix_action is None
     assert found.confidence != Confidence.high
+
+
+@pytest.mark.parametrize(("source", "adopted"), [("ecm-resolve", True), (incidents.REJECTION, False)])
+async def test_a_fix_that_people_rejected_is_no_precedent(world: World, source: str, adopted: bool) -> None:
+    """Nothing was done, so its cause is a guess; one that helped is."""
+    world.log(lines("swift-adapter", "{id} zxq gauge wobble 17 past limit of plinth", hours=range(1, 7)))
+    told = incidents.Incident(
+        domain="ecm",
+        stage="swift",
+        title="swift: zxq gauge wobble past limit of plinth",
+        symptoms="zxq gauge wobble past limit of plinth",
+        root_cause="the plinth was loose, zxq gauge wobble past limit",
+        fix="tighten the plinth",
+        outcome="as it ended",
+        source=source,
+        opened_at=NOW - timedelta(days=3),
+    )
+    database = Database(database_url())
+    database.migrate()
+    database.write_now(lambda conn: incidents.remember(conn, told))
+    database.close()
+    found = await world.diagnose()
+    assert ("tighten the plinth" in (found.recommended_fix or "")) == adopted
+    assert any(item.source == "incident" for item in found.evidence) == adopted
 
 
 async def test_instructions_in_log_lines_change_nothing(world: World) -> None:

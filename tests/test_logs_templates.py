@@ -1,6 +1,7 @@
 """Log templates: what is masked, what stays, what is counted together, and how anomalous it is."""
 
 import random
+import re
 from collections import Counter
 
 import pytest
@@ -193,3 +194,24 @@ def test_without_a_baseline_severity_decides():
     )
     assert error.change == info.change == "unknown"
     assert 0.5 >= error.score > info.score
+
+
+_PARTS = (
+    "order", "ORD-18200099", "E-123456", "ERR-12345678", "status", "code ", "errno", "=", ": ", "> ",
+    "error code: ", "123456", "42901", "429", "450 ms", "450 us", "450 rows", "450 Abc", "12.5", "404.5",
+    "12345.6", "1.2.3", "%", "cb7c8f5ca6", "12345678", "a1", "id=", "ref=", "ORD-18200099x", "sqlstate ",
+    "ABCDEFG-123456", "HTTP/1.1", '" 500', "by ", "returned ", "2026-01-01", "0x12ab34cd", "12345678-1234",
+    "http://a/123456", "?a=123456", "@x.com", "(", ")", "SQLSTATE=12345678", "rc ", "1234567 ms", "v1 ",
+    "TNS-123456", "a0000001,", "abcdef12;", "é",
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(_PARTS), st.sampled_from(("", " ", " ", ","))), max_size=7))
+def test_taking_alike_messages_for_one_changes_no_mask(parts: list[tuple[str, str]]) -> None:
+    message = "".join(part + gap for part, gap in parts)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(log_templates, "_PLAIN", re.compile("(?!)"))
+        log_templates.mask.cache_clear()
+        one_by_one = log_templates.mask(message)
+    log_templates.mask.cache_clear()
+    assert log_templates.mask(message) == one_by_one

@@ -146,3 +146,24 @@ async def test_database_without_tables_is_told(tmp_path, monkeypatch):
     result = await ask(tmp_path, query="x")
     assert result.is_error
     assert "tables are missing" in result.content[0].text
+
+
+async def test_a_rejected_fix_is_found_and_named_as_such(tmp_path, database):
+    remember(database)
+    rejected = {
+        "domain": "ecm",
+        "stage": "lulu",
+        "title": "rejected fix for lulu: quota of the partner used up",
+        "symptoms": "quota of the partner used up, THROTTLED",
+        "root_cause": "quota of the partner used up",
+        "fix": "rejected, not done: retry slowly",
+        "outcome": "rejected: the partner asked us to wait",
+        "source": "rejection",
+        "opened_at": datetime(2026, 2, 1, tzinfo=UTC),
+    }
+    database.write_now(lambda connection: connection.execute(insert(incidents), [rejected]))
+    first = (await found(tmp_path, query="THROTTLED, quota used up"))["incidents"][0]
+    assert first["source"] == "rejection"
+    assert first["outcome"] == "rejected: the partner asked us to wait"
+    others = await found(tmp_path, query="TLS handshake fails, certificate expired", limit=1)
+    assert others["incidents"][0]["title"] == PAST[2][1]

@@ -9,7 +9,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from pydantic import ValidationError
 
-from flows import waking
+from flows import approving
 from flows.ecm.flow import ecm, ecm_diagnose, ecm_resolve, ecm_triage
 from flows.performance import Verdict
 from tasks import approvals, controls, inbox
@@ -112,7 +112,7 @@ async def test_waking_leaves_a_run_of_another_server_for_later(platform: Platfor
     id, elsewhere = report["approvals"][0]["id"], "00000000-0000-4000-8000-000000000000"
     platform.database.write_now(lambda conn: approvals.attach(conn, id, elsewhere))
     platform.database.write_now(lambda conn: approvals.decide(conn, id, False, by="Ada", via="cli"))
-    await waking.wake(platform)
+    await approving.wake(platform)
     assert platform.database.read_now(lambda conn: approvals.get(conn, id)).flow_run_id == elsewhere
 
 
@@ -121,7 +121,7 @@ async def test_waking_forgets_a_run_that_is_over(platform: Platform) -> None:
     id, over = report["approvals"][0]["id"], (await run_named(report["run_id"]))["id"]
     platform.database.write_now(lambda conn: approvals.attach(conn, id, over))
     platform.database.write_now(lambda conn: approvals.decide(conn, id, False, by="Ada", via="cli"))
-    await waking.wake(platform)
+    await approving.wake(platform)
     assert platform.database.read_now(lambda conn: approvals.get(conn, id)).flow_run_id is None
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.cli.app import AsJson, ConfigFile, Exit, Person, app, leave, print_json, say, use_config, wait_for
+from flows.cli.errors import Usage
 
 ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="The approval's id, such as apr-7f3k2m.")]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="Holds your approver token, which proves who you are; or set ASPORA_APPROVER_TOKEN.",
+    ),
+]
+_DECIDED = ("approved", "rejected", "continued")
 
 
 @app.command()
@@ -19,13 +30,14 @@ def approvals(
     as_json: AsJson = False,
 ) -> None:
     """List the fixes that wait for a decision."""
-    from flows.cli.ledger import database
+    from flows.cli.ledger import platform
     from flows.cli.pictures import console, show_proposal
     from tasks import approvals as rows
     from tasks import decision, report
 
-    record = database()
-    record.write_now(decision.expire_all)
+    opened = platform()
+    record = opened.database
+    record.write_now(lambda conn: decision.expire_all(conn, opened.config))
     statuses: tuple[rows.Status, ...] = () if every else ("waiting",)
     found = record.read_now(lambda conn: rows.find(conn, domain=domain, statuses=statuses))
     listed = [report.approval(each) for each in found]
@@ -43,11 +55,15 @@ def approve(
     id: ApprovalId,
     name: Person,
     comment: Annotated[str, typer.Option(help="Kept with the decision.")] = "",
+    token_file: TokenFile = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
-    """Approve a fix and carry it out. One whose carrying out was cut off is carried on."""
-    _decide(id, True, name, comment, as_json, config)
+    """Approve a fix and carry it out. One whose carrying out was cut off is carried on.
+
+    A fix that needs several people waits for the others (exit code 4).
+    """
+    _decide(id, True, name, comment, token_file, as_json, config)
 
 
 @app.command()
@@ -55,11 +71,12 @@ def reject(
     id: ApprovalId,
     name: Person,
     reason: Annotated[str, typer.Option("--reason", help="Why; kept, and learned from.")],
+    token_file: TokenFile = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
 ) -> None:
     """Reject a fix, with a reason."""
-    _decide(id, False, name, reason, as_json, config)
+    _decide(id, False, name, reason, token_file, as_json, config)
 
 
 @app.command()
@@ -81,24 +98,55 @@ def undo(id: ApprovalId, name: Person, as_json: AsJson = False, config: ConfigFi
     leave(Exit.DONE if whole else Exit.FAILED)
 
 
-def _decide(id: str, yes: bool, name: str, comment: str, as_json: bool, config: Path | None) -> None:
+def _decide(
+    id: str, yes: bool, name: str, comment: str, token_file: Path | None, as_json: bool, config: Path | None
+) -> None:
     from flows.cli.deciding import decide
     from flows.cli.pictures import show_proposal
     from flows.cli.progress import hear
     from tasks.progress import watched
 
     use_config(config)
+    token = _token(token_file)
     with watched(hear(quiet=as_json)):
-        result = wait_for(decide(id, yes, name, comment))
+        result = wait_for(decide(id, yes, name, comment, token))
     if as_json:
         print_json(result)
     else:
         show_proposal({**result, "status": result["approval_status"]})
-        if result["status"] not in ("approved", "rejected", "continued"):
+        if result["status"] == "recorded":
+            names = ", ".join(result["approvers"])
+            say(f"Counted: approved by {names}; {result['missing']} more must approve.")
+        elif result["status"] not in _DECIDED:
             say(f"Not decided by this call: {result['status']}{_by_whom(result)}.")
-    decided = result["status"] in ("approved", "rejected", "continued")
-    failed = result["approval_status"] in ("failed", "stopped")
-    leave(Exit.REFUSED if not decided else Exit.FAILED if failed else Exit.DONE)
+    leave(_code(result))
+
+
+def _token(file: Path | None) -> str:
+    """The person's approver token, from a file or the environment; empty if there is none.
+
+    Raises:
+        Usage: the file can't be read, or is empty.
+    """
+    if file is None:
+        return os.environ.get("ASPORA_APPROVER_TOKEN", "").strip()
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Usage(f"--token-file {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise Usage(f"--token-file {file}: the file is not text in UTF-8") from error
+    if not token:
+        raise Usage(f"--token-file {file}: the file is empty")
+    return token
+
+
+def _code(result: dict[str, object]) -> Exit:
+    if result["status"] == "recorded":
+        return Exit.WAITS
+    if result["status"] not in _DECIDED:
+        return Exit.REFUSED
+    return Exit.FAILED if result["approval_status"] in ("failed", "stopped") else Exit.DONE
 
 
 def _by_whom(result: dict[str, object]) -> str:

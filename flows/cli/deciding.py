@@ -12,26 +12,35 @@ if TYPE_CHECKING:
     from tasks.platform import Platform
 
 
-async def decide(approval_id: str, approve: bool, name: str, comment: str) -> dict[str, Any]:
+async def decide(approval_id: str, approve: bool, name: str, comment: str, token: str = "") -> dict[str, Any]:
     """The approval as it stands afterwards; `status` says what this call came to: its decision, or why none.
 
-    An approved fix whose carrying out was cut off is carried on: `continued`.
+    An approved fix whose carrying out was cut off is carried on: `continued`. `missing` tells how many more
+    people must approve.
+
+    Args:
+        token: the person's approver token, which proves the name; without one it is a claim.
 
     Raises:
         UnknownApproval: there is no such approval.
-        NotAllowed: this person may not decide on it.
+        NotAllowed: this person may not decide on it, or the token is not theirs.
     """
     from tasks import approvals, decision, report
     from tasks.platform import opened
 
     async with opened() as platform:
-        made = await decision.decide(platform, approval_id, approve, by=name, via="cli", comment=comment)
+        if token:
+            await decision.proven(platform, name, token)
+        made = await decision.decide(
+            platform, approval_id, approve, by=name, via="cli", verified=bool(token), comment=comment
+        )
         status: str = made.status
         if approve and made.approval.status == "approved":
             status = await _carry_out(platform, made)
         await _wake(platform)
         now = await platform.database.read(lambda conn: approvals.get(conn, approval_id))
-        return {**report.approval(now), "status": status, "approval_status": now.status}
+        counted = {"approvers": list(made.approvers), "missing": made.missing}
+        return {**report.approval(now), **counted, "status": status, "approval_status": now.status}
 
 
 async def take_back(approval_id: str, name: str) -> dict[str, Any]:
@@ -65,13 +74,13 @@ async def _carry_out(platform: Platform, made: Decision) -> str:
 
 async def _wake(platform: Platform) -> None:
     """Lets flow runs that wait for a decided fix go on, if a server is there."""
-    from tasks import decision
+    from tasks import approvals
 
-    waiting = await platform.database.read(decision.asleep)
+    waiting = await platform.database.read(approvals.asleep)
     if not waiting:
         return
     joined = await asyncio.to_thread(server.join)
     if joined:
-        from flows import waking
+        from flows import approving
 
-        await waking.wake(platform)
+        await approving.wake(platform)

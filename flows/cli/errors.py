@@ -17,6 +17,7 @@ _CODES = {
     "tasks.record.UnknownExecution": Exit.USAGE,
     "tasks.inbox.UnknownTrigger": Exit.USAGE,
     "tasks.approvals.UnknownApproval": Exit.USAGE,
+    "flows.orchestrator.replay.NotReplayable": Exit.REFUSED,
     "tasks.decision.NotAllowed": Exit.REFUSED,
     "tasks.fix.NotApproved": Exit.REFUSED,
     "tasks.undo.NotUndoable": Exit.REFUSED,
@@ -25,6 +26,7 @@ _CODES = {
     "blocks.database.DatabaseError": Exit.FAILED,
     "blocks.mcp.McpUnavailable": Exit.FAILED,
     "flows.cli.server.ServerError": Exit.FAILED,
+    "flows.cli.up.UpFailed": Exit.FAILED,
 }
 INTERRUPTED = 130
 

@@ -80,6 +80,8 @@ def show_proposal(approval: dict[str, Any], grounds: bool = True) -> None:
         asked = ", ".join(proposal.get("approvers", [])) or "anybody"
         until = approval["expires_at"][:16].replace("T", " ")
         lines.append(f"[dim]for {escape(asked)}, until {until} UTC[/]")
+        if proposal.get("needed", 1) > 1:
+            lines.append(f"[red]needs {proposal['needed']} different verified people[/]")
     who = f" by {escape(approval['decided_by'])}" if approval["decided_by"] else ""
     if approval["superseded_by"]:
         who = f" by {approval['superseded_by']}"
@@ -193,6 +195,31 @@ def show_executions(listed: list[dict[str, Any]]) -> None:
             f"${row['cost_dollars']:.4f}",
         )
     out.print(table)
+
+
+def show_triggers(listed: list[dict[str, Any]]) -> None:
+    """Triggers, newest first: what came in, and what became of it."""
+    out = console()
+    if not listed:
+        out.print("No trigger matches.")
+        return
+    table = Table()
+    for name in ("trigger", "came (UTC)", "state"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what and why", overflow="fold")
+    for row in listed:
+        state = row["result"] or row["state"]
+        came = row["created_at"][5:16].replace("T", " ")
+        table.add_row(row["id"], came, _STATE.get(state, state), escape(_what(row)))
+    out.print(table)
+
+
+def _what(trigger: dict[str, Any]) -> str:
+    """Where a trigger came from, what it is about, and the reason for its state."""
+    fields = (trigger["received"] or {}).get("fields") or {}
+    about = ", ".join(f"{name}={value}" for name, value in fields.items())
+    led = f"{trigger['source']} → {trigger['domain'] or 'nowhere'}"
+    return ": ".join(part for part in (led, about[:200], trigger["reason"]) if part)
 
 
 def show_routes(rows: list[dict[str, Any]]) -> None:

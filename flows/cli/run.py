@@ -19,6 +19,7 @@ def run(
     input: Annotated[str, typer.Option("--input", help="What to run on: JSON, or @FILE.")] = "",
     approve: Annotated[str, typer.Option("--approve", metavar="NAME", help="Approve fixes as NAME.")] = "",
     reject: Annotated[str, typer.Option("--reject", metavar="NAME", help="Reject fixes as NAME.")] = "",
+    reason: Annotated[str, typer.Option(help="With --reject: why; kept, and learned from.")] = "",
     resume: Annotated[
         str, typer.Option("--continue", metavar="RUN_ID", help="Go on with a run that was cut off.")
     ] = "",
@@ -38,6 +39,8 @@ def run(
     """
     if approve and reject:
         raise Usage("--approve and --reject exclude each other")
+    if reject and not reason.strip():
+        raise Usage("--reject needs a reason: add --reason WHY")
     from flows.cli.pictures import save_picture
     from flows.cli.session import Session
 
@@ -46,7 +49,7 @@ def run(
     session = Session(domain, config, quiet=as_json, seed=seed)
     report = wait_for(session.run(given, resume))
     if report["state"] == "awaiting_approval":
-        report = _decide(session, report, approve, reject, as_json)
+        report = _decide(session, report, approve, reject, reason, as_json)
     if as_json:
         print_json(report)
     else:
@@ -79,39 +82,42 @@ def _contents(path: Path) -> str:
         raise Usage(f"--input @{path}: the file is not text in UTF-8") from error
 
 
-def _decide(session: Any, report: dict[str, Any], approve: str, reject: str, as_json: bool) -> dict[str, Any]:
+def _decide(
+    session: Any, report: dict[str, Any], approve: str, reject: str, reason: str, as_json: bool
+) -> dict[str, Any]:
     """Decides on the run's waiting fixes, if somebody is there to decide."""
     waiting = [each for each in report["approvals"] if each["status"] == "waiting"]
     if not (approve or reject) and (as_json or not sys.stdin.isatty()):
         return report
     for each in waiting:
         if approve or reject:
-            name, yes = approve or reject, bool(approve)
+            name, yes, why = approve or reject, bool(approve), reason
         else:
             session.show_proposal(each)
-            name, yes = _ask(each["id"])
+            name, yes, why = _ask(each["id"])
         if name:
-            _decide_one(session, each["id"], yes, name)
+            _decide_one(session, each["id"], yes, name, why)
     result: dict[str, Any] = session.reread(report["run_id"])
     return result
 
 
-def _decide_one(session: Any, approval_id: str, approve: bool, name: str) -> None:
+def _decide_one(session: Any, approval_id: str, approve: bool, name: str, why: str) -> None:
     """Decides on one fix; one that this person may not decide on is left waiting."""
     from tasks.decision import NotAllowed
 
     try:
-        wait_for(session.decide(approval_id, approve, name))
+        wait_for(session.decide(approval_id, approve, name, why))
     except NotAllowed as error:
         say(f"{approval_id} still waits: {error}")
 
 
-def _ask(approval_id: str) -> tuple[str, bool]:
-    """Asks on the terminal; an empty name leaves the fix waiting."""
+def _ask(approval_id: str) -> tuple[str, bool, str]:
+    """Asks on the terminal: name, decision, and why not; an empty name leaves the fix waiting."""
     answer = typer.prompt(f"Approve {approval_id}? [y]es, [n]o, [l]ater", default="l").strip().lower()
     if answer[:1] not in ("y", "n"):
-        return "", False
-    return typer.prompt("Your name").strip(), answer.startswith("y")
+        return "", False, ""
+    name = typer.prompt("Your name").strip()
+    return name, answer.startswith("y"), "" if answer.startswith("y") else typer.prompt("Why not").strip()
 
 
 def _code(report: dict[str, Any]) -> Exit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 from blocks import secrets
 from flows.cli import server
-from flows.cli.app import say, use_config
+from flows.cli.app import importing, say, use_config
 from flows.cli.errors import Usage
 
 
@@ -37,6 +38,7 @@ class Session:
         if domain not in self._config.domains:
             raise Usage(f"there is no domain {domain!r}; there are: {', '.join(self._config.domains)}")
         self._server = self._start_server()
+        threading.Thread(target=_import, args=(self._modules(),)).start()
         self._draw(seed)
 
     async def run(self, given: dict[str, Any], resume: str) -> dict[str, Any]:
@@ -74,14 +76,14 @@ class Session:
         result: dict[str, Any] = await platform.database.read(lambda conn: report.of_run(conn, trigger_id))
         return result
 
-    async def decide(self, approval_id: str, approve: bool, name: str) -> None:
+    async def decide(self, approval_id: str, approve: bool, name: str, comment: str) -> None:
         """Records a decision, and carries the fix out if it was approved."""
         from flows.cli.deciding import decide
         from flows.cli.progress import hear
         from tasks.progress import watched
 
         with watched(hear(self._quiet)):
-            await decide(approval_id, approve, name, "")
+            await decide(approval_id, approve, name, comment)
 
     def reread(self, run_id: str) -> dict[str, Any]:
         """The run's report as it stands now."""
@@ -128,8 +130,18 @@ class Session:
         self._tell("starting a temporary Prefect server …")
         temporary = server.TemporaryServer()
         os.environ["PREFECT_API_URL"] = temporary.url
-        threading.Thread(target=_import_flow, args=(self._config.domains[self._domain].module,)).start()
         return temporary
+
+    def _modules(self) -> list[str]:
+        """What the run will import, in the order in which it needs them."""
+        domain = self._config.domains[self._domain]
+        servers = [self._config.mcp_servers[name] for name in domain.mcp_tools]
+        return [
+            f"{domain.module}.flow",
+            "mcp",
+            *(server.module for server in servers if server.module),
+            "anthropic",
+        ]
 
     def _draw(self, seed: int | None) -> None:
         from flows.cli.sample import prepare_sample
@@ -141,10 +153,12 @@ class Session:
             say(text)
 
 
-def _import_flow(module: str) -> None:
-    import anthropic  # noqa: F401
-
-    importlib.import_module(f"{module}.flow")
+def _import(modules: list[str]) -> None:
+    """Imports modules; one that fails does so again, and is explained, where it is needed."""
+    with importing():
+        for module in modules:
+            with contextlib.suppress(Exception):
+                importlib.import_module(module)
 
 
 def _load_flow(entrypoint: str) -> Any:

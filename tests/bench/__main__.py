@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import overhead, startup, triage
+from tests.bench import alerts, latency, overhead, specialists, startup, triage
 
 WAITS = {
     "aspora --help": 0.5,
@@ -25,13 +25,17 @@ def main() -> None:
     for what, seconds in startup.measure().items():
         table.add_row(what, f"{seconds:.2f} s", "", "", f"{WAITS[what]:g} s")
     run = overhead.measure()
-    table.add_row(
-        f"a run of {run['subflows']} skills and {run['tasks']} steps, against a bare Prefect flow",
-        f"{run['run_seconds']:.2f} s",
-        f"{run['bare_seconds']:.2f} s",
-        f"{run['run_seconds'] / run['bare_seconds']:.2f}",
-        "1.3",
-    )
+    for name, what, limit in (
+        ("bare", "a bare Prefect flow", "1.3"),
+        ("calling", "one with its tool calls", ""),
+    ):
+        table.add_row(
+            f"a run of {run['subflows']} skills and {run['tasks']} steps, against {what}",
+            f"{run['run_seconds']:.2f} s",
+            f"{run[f'{name}_seconds']:.2f} s",
+            f"{run['run_seconds'] / run[f'{name}_seconds']:.2f}",
+            limit,
+        )
     for each in triage.bench_triage():
         left = "with" if each.left_at else "without"
         table.add_row(
@@ -41,6 +45,35 @@ def main() -> None:
             f"{each.ratio:.2f}",
             "1.2 + 20 ms",
         )
+    storm = alerts.measure()
+    table.add_row(
+        f"{storm.sent:,} alerts at 300/s, {storm.acknowledged:,} acknowledged, {storm.lost} lost; 99 %",
+        f"{storm.p99_ms:.0f} ms",
+        "",
+        "",
+        "200 ms",
+    )
+    waits = latency.measure()
+    warm, process = waits["warm worker"], waits["Prefect's process worker"]
+    for name, ours, theirs, limit in (
+        ("median", warm.median, process.median, "2 s"),
+        ("95 %", warm.p95, process.p95, ""),
+    ):
+        table.add_row(
+            f"webhook to the flow's first line, warm worker against Prefect's; {name}",
+            f"{ours:.1f} s",
+            f"{theirs:.1f} s",
+            f"{ours / theirs:.2f}",
+            limit,
+        )
+    ours, theirs = specialists.measure().values()
+    table.add_row(
+        f"{specialists.SPECIALISTS} specialists at once, aspora up against Prefect's server, both on SQLite",
+        f"{ours:.1f} s",
+        f"{theirs:.1f} s",
+        f"{ours / theirs:.2f}",
+        "",
+    )
     Console(width=120).print(table)
 
 

@@ -1,0 +1,1 @@
+"""What people do in Slack besides asking: clicks on buttons, and slash commands."""
