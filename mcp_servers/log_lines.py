@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import orjson
+
 MESSAGE_CHARS = 2000
 """A message is cut there: what tells one kind of line from another comes first."""
 
@@ -84,7 +86,10 @@ def level_of(value: object) -> str:
         if 0 <= value <= 7:
             return _SYSLOG_LEVELS[int(value)]
         return next((name for floor, name in _NUMERIC_LEVELS if value >= floor), "")
-    text = str(value).strip().upper()
+    text = str(value)
+    if text in _LEVEL_NAMES:
+        return _LEVEL_NAMES[text]
+    text = text.strip().upper()
     return level_of(int(text)) if text.isdecimal() else _LEVEL_NAMES.get(text, "")
 
 
@@ -108,10 +113,14 @@ def time_of(value: object) -> float | None:
         return None
     text = value.strip()
     try:
-        parsed = datetime.fromisoformat(text.replace("/", "-", 2).replace(" UTC", "+00:00"))
+        parsed = datetime.fromisoformat(_iso(text) if "/" in text or "UTC" in text else text)
     except ValueError:
         return _epoch(float(text)) if re.fullmatch(r"\d{9,19}(?:\.\d+)?", text) else None
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
+def _iso(text: str) -> str:
+    return text.replace("/", "-", 2).replace(" UTC", "+00:00")
 
 
 def _epoch(value: float) -> float | None:
@@ -123,11 +132,20 @@ def _epoch(value: float) -> float | None:
 
 def parse_json(line: str, source: str) -> Record | None:
     """The record of a JSON object; None if it is no object or has no time. A cut-off object is salvaged."""
+    text = line.rstrip(",")
     try:
-        found = json.loads(line.rstrip(","))
-    except (ValueError, RecursionError):
-        found = {key: text or number for key, text, number in _FIELD.findall(line)}
+        found = orjson.loads(text)
+    except ValueError:
+        found = _lenient(text)
     return from_fields(found, source) if isinstance(found, dict) else None
+
+
+def _lenient(text: str) -> Any:
+    """JSON that the standard does not allow, or what can be saved of it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return {key: value or number for key, value, number in _FIELD.findall(text)}
 
 
 def from_fields(found: dict[str, Any], source: str, time: float | None = None) -> Record | None:
@@ -135,29 +153,50 @@ def from_fields(found: dict[str, Any], source: str, time: float | None = None) -
 
     Fields that are none of time, level, service and message follow the message as `key=value`.
     """
-    fields = _flat(found)
-    taken, trace = _layout(tuple(fields))
-    when = time if time is not None else time_of(fields.get(taken["time"]))
+    fields, layout = found, _layout(tuple(found))
+    if not layout.flat or not all(map(_is_plain, found.values())):
+        fields = _flat(found)
+        layout = _layout(tuple(fields))
+    when = time if time is not None else time_of(fields.get(layout.time))
     if when is None:
         return None
-    message = _text(fields.get(taken["message"], ""))
-    rest = _rest(fields, {*taken.values(), trace})
-    if trace:
-        message = with_trace(message, _text(fields[trace]).splitlines())
-    service = _text(fields.get(taken["service"], "")).strip()
-    level = level_of(fields.get(taken["level"], "")) or guess_level(message)
-    text = one_line(f"{message} {rest}" if rest else message)
-    return Record(when, level, short_name(service, source), text, source)
+    message = _text(fields.get(layout.message, ""))
+    if layout.trace:
+        message = with_trace(message, _text(fields[layout.trace]).splitlines())
+    level = level_of(fields.get(layout.level, "")) or guess_level(message)
+    if layout.rest:
+        message = f"{message} {_rest(fields, layout.rest)}"
+    service = _text(fields.get(layout.service, "")).strip()
+    return Record(when, level, short_name(service, source), one_line(message), source)
 
 
-_ROLES = {"time": _TIME_KEYS, "level": _LEVEL_KEYS, "service": _SERVICE_KEYS, "message": _MESSAGE_KEYS}
+class _Layout(NamedTuple):
+    """Which of a record's fields is what; empty for what it lacks."""
+
+    time: str
+    level: str
+    service: str
+    message: str
+    trace: str
+    rest: tuple[str, ...]
+    """Fields that are none of these and tell something."""
+    flat: bool
+    """Whether all names are in lower case."""
 
 
 @lru_cache(maxsize=4096)
-def _layout(names: tuple[str, ...]) -> tuple[dict[str, str], str]:
-    """Which of a record's fields is its time, level, service and message, and which its stack trace."""
+def _layout(names: tuple[str, ...]) -> _Layout:
     fields = dict.fromkeys(names)
-    return {key: _first(fields, keys) for key, keys in _ROLES.items()}, _first(fields, _TRACE_KEYS)
+    time, level = _first(fields, _TIME_KEYS), _first(fields, _LEVEL_KEYS)
+    service, message = _first(fields, _SERVICE_KEYS), _first(fields, _MESSAGE_KEYS)
+    dull = {*_TIME_KEYS, *_LEVEL_KEYS, *_TRACE_KEYS, *_DULL_KEYS, service, message}
+    rest = tuple(name for name in names if name not in dull and not name.startswith("kubernetes"))
+    flat = all(name == name.lower() for name in names)
+    return _Layout(time, level, service, message, _first(fields, _TRACE_KEYS), rest, flat)
+
+
+def _is_plain(value: object) -> bool:
+    return value is not None and value != "" and not isinstance(value, dict)
 
 
 def _flat(found: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
@@ -175,14 +214,8 @@ def _first(fields: dict[str, Any], keys: Iterable[str]) -> str:
     return next((key for key in keys if key in fields), "")
 
 
-def _rest(fields: dict[str, Any], taken: set[str]) -> str:
-    if fields.keys() <= taken:
-        return ""
-    dull = {*_TIME_KEYS, *_LEVEL_KEYS, *_TRACE_KEYS, *_DULL_KEYS, *taken}
-    kept = (
-        (key, value) for key, value in fields.items() if key not in dull and not key.startswith("kubernetes")
-    )
-    return " ".join(f"{key}={_text(value)[:200]}" for key, value in kept)[:600]
+def _rest(fields: dict[str, Any], names: Iterable[str]) -> str:
+    return " ".join(f"{name}={_text(fields[name])[:200]}" for name in names)[:600]
 
 
 def _text(value: object) -> str:
@@ -191,6 +224,8 @@ def _text(value: object) -> str:
 
 def one_line(text: str) -> str:
     """Text as one printable line of at most `MESSAGE_CHARS`."""
+    if len(text) <= MESSAGE_CHARS and "  " not in text and text.isprintable():
+        return text.strip()
     cut = text[: MESSAGE_CHARS * 2]
     return " ".join(cut.split() if cut.isprintable() else _printable(cut).split())[:MESSAGE_CHARS]
 
@@ -219,6 +254,7 @@ VAGUE_SOURCES = _words(
 """File names that tell no service."""
 
 
+@lru_cache(maxsize=4096)
 def short_name(name: str, source: str) -> str:
     """A service's name: a dotted logger counts by its file, or by its last part if the file tells nothing."""
     if not name or not any(char.isalpha() for char in name):

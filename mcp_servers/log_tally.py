@@ -18,7 +18,6 @@ OTHER = "…"
 
 _IDS = 10_000
 _SAMPLES = 3
-_CACHED = 50_000
 _ERRORS = ("ERROR", "FATAL")
 
 
@@ -49,7 +48,8 @@ class Tally:
         else:
             self.hours[record.service][int((since - record.time - 1e-6) // 3600) + 1] += 1
         self.first = min(self.first, record.time)
-        self.lasts[record.service] = max(self.lasts.get(record.service, 0.0), record.time)
+        if record.time > self.lasts.get(record.service, 0.0):
+            self.lasts[record.service] = record.time
         if len(self.samples) < _SAMPLES or (inside and self.samples[-1].time < since):
             self.samples = _best([*self.samples, record], since)
 
@@ -139,7 +139,6 @@ class Book:
     overflow: int = 0
     """Lines that came when `_DISTINCT` messages were kept already."""
     _distinct: Counter[str] = field(default_factory=Counter, repr=False)
-    _cache: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False)
 
     def add(self, record: Record) -> None:
         """Counts a record."""
@@ -147,11 +146,12 @@ class Book:
         (self.lines if inside else self.before)[record.service] += 1
         if record.level in _ERRORS:
             (self.errors if inside else self.errors_before)[record.service] += 1
-        masked, id_ = self._masked(record.message)
+        masked, id_ = log_templates.mask(record.message)
         key = (record.level, masked)
-        if key not in self.tallies:
-            key = self._new(key)
-        self.tallies.setdefault(key, Tally()).add(record, self.since, id_)
+        tally = self.tallies.get(key)
+        if tally is None:
+            tally = self.tallies.setdefault(self._new(key), Tally())
+        tally.add(record, self.since, id_)
 
     def templates(self) -> list[tuple[str, str, Tally]]:
         """Level, template and tally of each template, in order of the first two."""
@@ -173,14 +173,6 @@ class Book:
             return level, OTHER
         self._distinct[level] += 1
         return key
-
-    def _masked(self, message: str) -> tuple[str, str]:
-        found = self._cache.get(message)
-        if found is None:
-            found = log_templates.mask(message)
-            if len(self._cache) < _CACHED:
-                self._cache[message] = found
-        return found
 
 
 def count(records: Iterable[Record], since: float) -> Book:

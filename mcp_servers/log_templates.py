@@ -26,12 +26,13 @@ _PATTERN = re.compile(
     | (?P<uuid>(?<![\w-])[0-9a-fA-F]{{8}}-(?:[0-9a-fA-F]{{4}}-){{3}}[0-9a-fA-F]{{12}}(?![\w-]))
     | (?P<time>(?<!\d)\d{{4}}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?
         | (?<![\d:])\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?![\d:]))
-    | (?P<pair>(?<![\w.])(?:(?:\w{{0,40}}_)?(?:id|uuid|ref|reference|utr|rrn|iban|account|user|customer|sender
+    | (?P<pair>(?=\w{{2,60}}=)(?<![\w.])
+        (?:(?:\w{{0,40}}_)?(?:id|uuid|ref|reference|utr|rrn|iban|account|user|customer|sender
         |beneficiary|ip|email|phone|token|session)|[a-z]\w{{0,40}}?(?:Id|ID|Uuid|Ref))=(?:"[^"]*"|[^\s,;)\]}}]+))
     | (?P<ip>(?<![\w.])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d+)?(?![\w.])
         | (?<![\w:])(?:[0-9a-fA-F]{{1,4}}:){{3,7}}[0-9a-fA-F]{{0,4}}(?![\w:]))
     | (?P<code>(?<![A-Za-z0-9])(?i:sqlstate)\W{{0,3}}[0-9A-Z]{{5}}\b
-        | (?<![A-Za-z0-9]){_CODE_WORD}["']?[ =:(\[]{{0,3}}["']?
+        | (?<![A-Za-z0-9])(?=[hscerxHSCERX]){_CODE_WORD}["']?[ =:(\[]{{0,3}}["']?
             [A-Z]{{0,6}}[-_]?\d{{1,5}}(?![\w.,-]*\d|\s?{_UNIT}|%)\b
         | (?<![A-Za-z0-9])HTTP/\d(?:\.\d)?(?:"?\s[1-5]\d\d\b)?
         | (?<![\w.-])[1-5]\d\d(?=\s[A-Z][a-z]+)
@@ -51,8 +52,20 @@ _PATTERN = re.compile(
     )""",
     re.VERBOSE,
 )
+_PLAIN = re.compile(
+    r"""(?<![^\s=])(?:
+      (?:[A-Z]{1,6}-)?\d{6,}(?![^\s,;:])
+    | (?P<hex>(?=[a-f]*\d)[0-9a-f]{8,}(?![^\s,;:]))
+    | (?<!["\d]\s)(?:\d{1,4}|\d{6,})\.\d+(?![^\s,;])
+    | (?<!["\d]\s)\d{1,4}(?=\sms(?![^\s,;]))
+    )""",
+    re.VERBOSE,
+)
+"""Numbers and ids that `_PATTERN` takes for variable whatever their digits are."""
+_DIGITS = str.maketrans("123456789", "0" * 9)
 _RUN = re.compile(r"<\*>(?:(?:,|;|\||\s)+<\*>)+")
-_HAS_VARIABLE = re.compile(r"[\d@=]|://")
+_MARK = re.compile(r"[\d@=]")
+"""One of these, or `://`, stands in every variable."""
 _EXCEPTION = re.compile(r"\b[\w.$]*[A-Za-z](?:Error|Exception|Failure|Fault|Timeout)\b")
 _OUTCOME = re.compile(
     r"\b(?:fail(?:ed|ure|ing|s)?|errors?|time(?:d)?[ -]?outs?|reject(?:ed|ion)|den(?:ied|y)|refused|expir\w+"
@@ -73,18 +86,33 @@ _LEADERS = 40
 @lru_cache(maxsize=65_536)
 def mask(message: str) -> tuple[str, str]:
     """A message with its variables as `<*>`, and the first id in it (empty if there is none)."""
-    if not _HAS_VARIABLE.search(message):
+    if not (_MARK.search(message) or "://" in message):
         return message, ""
-    first = ""
+    masked, start, end = _mask(_PLAIN.sub(_zeroed, message))
+    return masked, message[start:end]
+
+
+def _zeroed(found: re.Match[str]) -> str:
+    """A number or id of zeros, as long as it was: messages that are alike otherwise become the same."""
+    text = found[0]
+    if found.lastgroup:
+        return ("0" if text[0].isdecimal() else "a").ljust(len(text), "0")
+    return text.translate(_DIGITS)
+
+
+@lru_cache(maxsize=65_536)
+def _mask(message: str) -> tuple[str, int, int]:
+    """A message with its variables as `<*>`, and where the first id in it stands."""
+    first = (0, 0)
 
     def replace(found: re.Match[str]) -> str:
         nonlocal first
         kind, text = found.lastgroup or "", found[0]
-        if not first and _is_id(kind, text):
-            first = text
+        if first == (0, 0) and _is_id(kind, text):
+            first = found.span()
         return _masked(kind, text)
 
-    return _RUN.sub(VARIABLE, _PATTERN.sub(replace, message)), first
+    return _RUN.sub(VARIABLE, _PATTERN.sub(replace, message)), *first
 
 
 def _is_id(kind: str, text: str) -> bool:
