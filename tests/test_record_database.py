@@ -113,6 +113,23 @@ def test_a_database_of_the_release_before_is_upgraded_and_keeps_its_rows(
         database.write_now(lambda c: c.execute(metadata.tables["triggers"].update().values(state="asleep")))
 
 
+def test_a_database_without_checks_is_upgraded_too(postgres_url: str) -> None:
+    """Those of the first days had none."""
+    database = Database(postgres_url)
+    database.write_now(lambda c: command.upgrade(alembic_config(c), "0002"))
+    database.write_now(lambda c: c.execute(text("ALTER TABLE triggers DROP CONSTRAINT ck_triggers_state")))
+    database.migrate()
+    with pytest.raises(DatabaseError, match="ck_triggers_state"):
+        database.write_now(
+            lambda c: c.execute(
+                text(
+                    "INSERT INTO triggers (id, source, domain, dedupe_key, run_id, state, created_at) "
+                    "VALUES ('trg-1', 'run', 'ecm', 'key', 'ecm-1', 'asleep', now())"
+                )
+            )
+        )
+
+
 def test_a_newer_database_is_refused(database: Database) -> None:
     """With what to do."""
     database.write_now(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))

@@ -31,9 +31,14 @@ def upgrade() -> None:
 
 
 def _widen_triggers() -> None:
-    """New columns and states. SQLite can't change a check, so its table is built anew."""
+    """New columns and states. SQLite can't change a check, so its table is built anew.
+
+    Databases of the first days have no check.
+    """
+    checks = {check["name"] for check in sa.inspect(op.get_bind()).get_check_constraints("triggers")}
     with op.batch_alter_table("triggers") as table:
-        table.drop_constraint(op.f("ck_triggers_state"), type_="check")
+        if "ck_triggers_state" in checks:
+            table.drop_constraint(op.f("ck_triggers_state"), type_="check")
         table.create_check_constraint(op.f("ck_triggers_state"), f"state IN ({_listed(STATES)})")
         for column in _columns():
             table.add_column(column)
