@@ -20,6 +20,9 @@ setup: $(READY) ## build .venv from the lock
 run: $(READY) ## one ECM run on the sample data
 	@$(BIN)/aspora run ecm || test $$? -eq 4
 
+up: $(READY) ## everything on this machine: Prefect server, worker, gateway, services
+	@$(BIN)/aspora up
+
 test: $(READY) ## the tests, within five minutes
 	$(BIN)/pytest -n 2 -m "not full"
 
@@ -41,4 +44,4 @@ eval: $(READY) ## quality on labelled data
 lock: $(READY) ## renew requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
-.PHONY: help setup run test test-all lint bench eval lock
+.PHONY: help setup run up test test-all lint bench eval lock

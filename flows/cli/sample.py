@@ -35,6 +35,14 @@ def prepare_sample(config: Config, domain: str, seed: int | None, tell: Callable
     _draw(config.domains[domain].module, chosen)
 
 
+def draw_missing(config: Config, tell: Callable[[str], None]) -> None:
+    """Draws the domains' sample worlds if there are none; one that is there stays, whatever its age."""
+    if _sample_configured(config) and not _drawn():
+        tell(f"drawing the sample world, seed {DEFAULT_SEED} (sample data, not real orders) …")
+        for domain in config.domains.values():
+            _draw(domain.module, DEFAULT_SEED)
+
+
 def _sample_configured(config: Config) -> bool:
     configured = secret("ASPORA_WAREHOUSE_URL") or config.warehouse.url
     return configured == Warehouse().url

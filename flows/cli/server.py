@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import fcntl
@@ -24,7 +23,6 @@ from blocks.home import ROOT, home
 
 START_SECONDS = 120.0
 PORT = 4200
-WRITING = ("POST", "PUT", "PATCH", "DELETE")
 _SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_UI_ENABLED": "0",
@@ -143,7 +141,7 @@ def _free_port() -> int:
 def serve(port: int, parent: int) -> None:
     """Runs the server in this process until it is told to stop or the parent process is gone.
 
-    It lives for one run and does without garbage collection, which costs a fifth of its imports.
+    Garbage is not collected before it is up, which costs a fifth of its imports.
     """
     gc.disable()
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
@@ -155,6 +153,8 @@ def serve(port: int, parent: int) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             with _turn():
                 await super().startup(sockets)
+            gc.freeze()
+            gc.enable()
 
     config = uvicorn.Config(
         _app, factory=True, host="127.0.0.1", port=port, log_level="critical", lifespan="on"
@@ -163,23 +163,13 @@ def serve(port: int, parent: int) -> None:
 
 
 def _app() -> Any:
-    """Prefect's server, one writing request at a time.
-
-    On SQLite, writers that overlap are answered 503 and come again after two seconds, or wait for each other
-    until SQLite gives up after a minute.
-    """
+    """Prefect's server, with its SQLite database used by one writer at a time."""
     from prefect.server.api.server import create_app
 
-    server, turn = create_app(), asyncio.Lock()
+    from flows.cli.turns import take_turns
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["method"] in WRITING:
-            async with turn:
-                await server(scope, receive, send)
-        else:
-            await server(scope, receive, send)
-
-    return app
+    take_turns()
+    return create_app()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,51 @@
+"""A run's own process, a fork of the fork server: Prefect's engine, as `python -m prefect.engine` runs it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+from multiprocessing import connection
+from typing import NoReturn
+
+LOOK_SECONDS = 0.5
+
+
+def execute(flow_run_id: str, environment: Mapping[str, str | None], directory: str) -> None:
+    """Runs a flow run to its end, in a process group of its own; ends when the worker is gone."""
+    os.setsid()
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+    _enter(environment, directory)
+    sys.argv = ["prefect.engine", flow_run_id]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")
+        runpy.run_module("prefect.engine", run_name="__main__")
+
+
+def ready() -> None:
+    """Does nothing: a process that has run it shows that the fork server has its imports."""
+
+
+def _enter(environment: Mapping[str, str | None], directory: str) -> None:
+    os.environ.update({name: value for name, value in environment.items() if value is not None})
+    for name in [name for name, value in environment.items() if value is None]:
+        os.environ.pop(name, None)
+    os.chdir(directory)
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
+
+
+def _follow(forker: int) -> NoReturn:
+    """Ends this process group once the worker is gone, or the fork server, which tells it how runs end."""
+    worker = multiprocessing.parent_process()
+    sentinels = [worker.sentinel] if worker else []
+    while os.getppid() == forker and not connection.wait(sentinels, LOOK_SECONDS):
+        pass
+    os.killpg(0, signal.SIGKILL)
+    raise SystemExit

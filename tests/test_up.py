@@ -1,0 +1,172 @@
+"""`aspora up` with its real parts: everything comes up, comes back, and goes away."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.held_model import HeldModel
+from tests.up_world import PARTS, Up, gone
+from tests.worlds import DIAGNOSED
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A running one."""
+    instance = Up(tmp_path_factory.mktemp("up"))
+    try:
+        instance.start()
+        yield instance
+    finally:
+        instance.kill()
+
+
+def test_its_ready_line_names_addresses_that_answer(up: Up) -> None:
+    ready = next(line for line in up.log.read_text().splitlines() if line.startswith("Aspora is up"))
+    prefect, gateway = f"http://127.0.0.1:{up.prefect}", f"http://127.0.0.1:{up.gateway}"
+    assert prefect in ready
+    assert f"{gateway}/docs" in ready
+    assert "<html" in httpx.get(prefect, follow_redirects=True).text
+    assert httpx.get(f"{prefect}/ui-settings").json()["api_url"] == "/api"
+    assert httpx.get(f"{gateway}/docs").is_success
+
+
+def test_the_schedule_has_runs_ahead(up: Up) -> None:
+    assert up.until(lambda: [run for run in up.flow_runs("ecm") if run["state_type"] == "SCHEDULED"])
+
+
+def test_a_webhook_becomes_one_run_started_by_an_automation_and_forked_by_the_worker(up: Up) -> None:
+    id = up.trigger("one")
+    row = up.runs(id)
+    assert (row.state, row.result) == ("done", "awaiting_approval")
+    assert up.trigger("one") == id
+    (run,) = [run for run in up.flow_runs("ecm") if run["parameters"].get("trigger_id") == id]
+    assert run["created_by"]["type"] == "AUTOMATION"
+    up.until(lambda: up.state(run["id"]) == "Completed", lambda: up.state(run["id"]))
+
+
+@pytest.mark.parametrize("name", list(PARTS))
+def test_a_part_that_is_killed_comes_back_and_goes_on(up: Up, name: str) -> None:
+    part = up.part(name)
+    before = up.log.read_text().count(f"{name} is back")
+    part.kill()
+    up.until(lambda: up.log.read_text().count(f"{name} is back") > before, up.log.read_text)
+    assert "SIGKILL" in up.log.read_text()
+    assert up.part(name).pid != part.pid
+    assert up.runs(up.trigger(f"after-{name}")).state == "done"
+
+
+def test_a_second_one_on_the_same_home_is_refused(up: Up) -> None:
+    second = up.again()
+    assert second.returncode == 2
+    assert "runs already" in second.stderr
+    assert str(up.process.pid if up.process else "") in second.stderr
+    assert up.part("server").is_running()
+
+
+def test_a_killed_one_leaves_nothing_behind_and_a_clean_one_neither(up: Up) -> None:
+    """And what waited meanwhile is done by the next."""
+    assert up.process
+    processes = up.processes()
+    up.process.kill()
+    up.process.wait()
+    assert gone(processes) == []
+    up.start()
+    assert up.runs(up.trigger("after-the-kill")).state == "done"
+    processes = up.processes()
+    assert up.stop() == 0
+    assert gone(processes) == []
+    assert "Traceback" not in up.log.read_text()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    for variable in ("ASPORA_PREFECT_PORT", "ASPORA_GATEWAY_PORT"):
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            taken = str(sock.getsockname()[1])
+            up = Up(tmp_path)
+            up.environment[variable] = taken
+            answer = up.again()
+        assert answer.returncode == 2
+        assert f"port {taken}" in answer.stderr
+        assert variable in answer.stderr
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    up = Up(tmp_path, PREFECT_API_URL="http://127.0.0.1:9/api")
+    up.environment["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
+    answer = up.again()
+    assert answer.returncode == 1
+    assert "PREFECT_API_URL" in answer.stderr
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[HeldModel]:
+    """A model server that holds a run's answer back until it is told."""
+    held = HeldModel()
+    yield held
+    held.close()
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory, model: HeldModel) -> Iterator[Up]:
+    """A running one with that model."""
+    directory = tmp_path_factory.mktemp("held")
+    instance = Up(directory, DIAGNOSED, ANTHROPIC_BASE_URL=model.url)
+    try:
+        instance.start()
+        yield instance
+    finally:
+        instance.kill()
+
+
+def test_a_run_is_cancelled_from_prefect(held: Up, model: HeldModel) -> None:
+    held.trigger("cancelled")
+    assert model.holding.wait(180)
+    run = next(run for run in held.flow_runs("ecm") if run["state_type"] == "RUNNING")
+    process = psutil.Process(int(run["infrastructure_pid"].split(":")[1]))
+    held.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING"}})
+    assert gone([process]) == []
+    held.until(lambda: held.state(run["id"]) == "Cancelled", lambda: held.state(run["id"]))
+
+
+def test_a_run_goes_on_after_its_worker_was_killed(held: Up, model: HeldModel) -> None:
+    model.holding.clear()
+    model.asked.clear()
+    id = held.trigger("worker-killed")
+    assert model.holding.wait(180)
+    processes = held.part("worker").children(recursive=True)
+    held.part("worker").kill()
+    assert gone(processes) == []
+    model.release.set()
+    assert held.runs(id).state == "done"
+    assert model.asked == {
+        ("patterns", 1): 1,
+        ("patterns", 2): 1,
+        ("root_cause", 1): 1,
+        ("root_cause", 2): 2,
+    }
+
+
+def test_a_run_goes_on_after_everything_was_stopped_and_started(held: Up, model: HeldModel) -> None:
+    model.holding.clear()
+    model.release.clear()
+    model.asked.clear()
+    id = held.trigger("stopped")
+    assert model.holding.wait(180)
+    processes = held.processes()
+    held.signal(signal.SIGINT)
+    assert held.process
+    assert held.process.wait(60) == 0
+    assert gone(processes) == []
+    assert held.row(id).state not in ("done", "failed")
+    model.release.set()
+    held.start()
+    assert held.runs(id).state == "done"

@@ -1,0 +1,119 @@
+"""What `aspora up` stands on: ports, one for each home, Prefect's SQLite database in turns, lost runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Pending, Running
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from flows.cli.alone import alone
+from flows.cli.errors import Usage
+from flows.cli.ports import free_port, port_of
+from flows.cli.turns import Turns
+from flows.worker.pool import GONE, UNSTARTED, is_lost
+from tasks import lease
+from tasks.clock import utc
+
+
+@pytest.mark.parametrize("given", ["zero", "0", "70000", "-1", "8321 "])
+def test_a_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("ASPORA_GATEWAY_PORT", given)
+    with pytest.raises(Usage, match="ASPORA_GATEWAY_PORT"):
+        port_of("ASPORA_GATEWAY_PORT", 8321)
+
+
+def test_a_taken_port_is_waited_for_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        monkeypatch.setenv("ASPORA_PREFECT_PORT", str(port))
+        with pytest.raises(Usage, match=f"port {port} .* ASPORA_PREFECT_PORT"):
+            free_port("ASPORA_PREFECT_PORT", 4200, 0.3)
+    assert free_port("ASPORA_PREFECT_PORT", 4200, 0) == port
+
+
+def test_a_home_is_held_by_one_which_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASPORA_HOME", str(tmp_path))
+    with alone() as was_killed:
+        assert not was_killed
+        with pytest.raises(Usage, match=f"process {os.getpid()};"), alone():
+            pass
+    with alone() as was_killed:
+        assert not was_killed
+
+
+def test_one_that_did_not_end_by_itself_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASPORA_HOME", str(tmp_path))
+    (tmp_path / "up.lock").write_text("4711")
+    with alone() as was_killed:
+        assert was_killed
+
+
+async def test_transactions_that_read_and_then_write_do_not_refuse_each_other(tmp_path: Path) -> None:
+    turns = Turns(connection_url=f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}")
+    engine = await turns.engine()
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("CREATE TABLE counter (n INTEGER)"))
+        await connection.execute(sa.text("INSERT INTO counter VALUES (0)"))
+
+    async def count() -> None:
+        async with await turns.session(engine) as session, turns.begin_transaction(session):
+            found = (await session.execute(sa.text("SELECT n FROM counter"))).scalar_one()
+            await asyncio.sleep(0)
+            await session.execute(sa.text("UPDATE counter SET n = :n"), {"n": found + 1})
+
+    async def write_outside() -> None:
+        async with AsyncSession(engine) as session:
+            await session.execute(sa.text("UPDATE counter SET n = n + 1"))
+            await session.commit()
+
+    await asyncio.gather(*(work() for _ in range(20) for work in (count, write_outside)))
+    async with engine.connect() as connection:
+        assert (await connection.execute(sa.text("SELECT n FROM counter"))).scalar_one() == 40
+    await engine.dispose()
+
+
+async def test_a_transaction_within_another_does_not_wait_for_it(tmp_path: Path) -> None:
+    turns = Turns(connection_url=f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}")
+    engine = await turns.engine()
+    outer, inner = await turns.session(engine), await turns.session(engine)
+    async with (
+        asyncio.timeout(10),
+        outer,
+        turns.begin_transaction(outer),
+        inner,
+        turns.begin_transaction(inner),
+    ):
+        assert (await inner.execute(sa.text("SELECT 1"))).scalar_one() == 1
+    await engine.dispose()
+
+
+DEAD = lease.process(os.getpid()).rpartition(":")[0] + ":0"
+"""A name of this process that an earlier one had."""
+
+
+@pytest.mark.parametrize(
+    ("process", "age", "lost"),
+    [
+        (DEAD, 2 * GONE, True),
+        (DEAD, GONE / 2, False),
+        (lease.process(os.getpid()), 2 * UNSTARTED, False),
+        ("elsewhere:1:1", 2 * UNSTARTED, False),
+        (None, 2 * UNSTARTED, True),
+        (None, GONE, False),
+    ],
+)
+def test_a_run_is_lost_whose_process_has_been_gone_for_a_while(
+    process: str | None, age: timedelta, lost: bool
+) -> None:
+    state = (Running if process else Pending)(timestamp=utc() - age)
+    run = FlowRun(flow_id=uuid4(), state=state, infrastructure_pid=process)
+    assert is_lost(run) is lost
