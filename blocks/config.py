@@ -278,7 +278,7 @@ class DomainGuardrails(Section):
     human_in_loop: list[Name] = []
     """Specialists whose actions wait for a person."""
     approvers: list[str] = []
-    """Groups of `platform.people`, or single names, that may approve; anybody while `platform.people` is empty."""
+    """Groups of `platform.people`, or single names, that may approve; anybody while `people` is empty."""
     approval_expires: Duration = parse_duration("24h")
     """How long people have to decide."""
     remind_after: Duration | None = parse_duration("1h")

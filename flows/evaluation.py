@@ -79,6 +79,24 @@ def evaluate_domain(name: str, *, seeds: int, first: int, model: str, faults: Fa
     return {"n": seeds, "model": model, **evaluated.summarise(worlds)}
 
 
+def evaluate_labelled(name: str, data: Path) -> dict[str, Any]:
+    """Scores a domain on labelled data of its own layout, by its module's `evaluate_data`.
+
+    Args:
+        name: a domain, or the last part of its module's name.
+
+    Raises:
+        EvaluationError: there is no such domain, it has no labelled data, or the folder is not of its layout.
+    """
+    domains = load(config_path()).domains
+    short = {domain.module.rpartition(".")[2]: key for key, domain in domains.items()}
+    module = _module(name if name in domains else short.get(name, name))
+    evaluate = getattr(_evaluated(module, name), "evaluate_data", None)
+    if evaluate is None:
+        raise EvaluationError(f"domain {name} is not evaluated on labelled data; leave --data out")
+    return cast(dict[str, Any], evaluate(data))
+
+
 def _module(name: str) -> str:
     domains = load(config_path()).domains
     if name not in domains:

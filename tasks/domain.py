@@ -170,6 +170,8 @@ class Domain:
         read: makes a run's input of a message. If None, a webhook's body is the input, and other messages
             give the input's fields by name.
         draw: draws a sample world from a seed into the state directory; the past incidents it has.
+        worlds: files of the sample world, within the state directory; the first one tells seed and time.
+        sampled: whether a config points at the sample world; by its warehouse if None.
         companies: URL scheme (`sample://`) → builds the transport that answers it, from the state directory.
     """
 
@@ -181,4 +183,6 @@ class Domain:
     flow: str
     read: Read | None = None
     draw: Callable[[int, Path], Sequence[Mapping[str, Any]]] | None = None
+    worlds: Sequence[str] = ("sample/world.json", "warehouse.db")
+    sampled: Callable[[Config], bool] | None = None
     companies: Mapping[str, Callable[[Path], Any]] = field(default_factory=dict)

@@ -59,9 +59,10 @@ def reject(conn: Connection, incident: Incident) -> None:
     remember(conn, rejection)
 
 
-def replace(conn: Connection, source: str, items: Iterable[Incident]) -> None:
-    """Replace all incidents of a source, such as imported ones, by these."""
-    conn.execute(delete(incidents).where(incidents.c.source == source))
+def replace(conn: Connection, source: str, items: Iterable[Incident], domain: str = "") -> None:
+    """Replace a source's incidents, such as imported ones, by these; those of one domain if it is named."""
+    same = incidents.c.source == source
+    conn.execute(delete(incidents).where(and_(same, incidents.c.domain == domain) if domain else same))
     rows = [item.model_copy(update={"source": source}).model_dump(exclude={"id"}) for item in items]
     if rows:
         conn.execute(insert(incidents), rows)

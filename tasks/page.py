@@ -20,7 +20,10 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#!|~])")
 _START = re.compile(r"^(\d*)([-+=.])")
 _ADDRESS = re.compile(r":(?=//)|\bwww(?=\.)", re.IGNORECASE)
 _LONGEST = 400
-_HIDDEN = ("actions", "context", "patterns", "evidence", "ruled_out", "fixes", "effect", "result", "previous")
+_HIDDEN = (
+    "actions", "context", "patterns", "evidence", "ruled_out", "refuted_by", "fixes", "effect", "result",
+    "previous", "picture",
+)  # fmt: skip
 
 
 def page(conn: Connection, execution_id: str) -> str:
@@ -103,13 +106,21 @@ def _output(row: record.Execution) -> str:
     if not isinstance(output, dict):
         return "## Output\n\nnone"
     parts = [f"## Output\n\n{_fields(output)}"]
+    parts += [_picture(output["picture"])] if output.get("picture") else []
     parts += [_patterns(output["patterns"])] if output.get("patterns") else []
     parts += [_list("Evidence", [_evidence(item) for item in output.get("evidence", [])])]
+    parts += [_list("Would refute it", output.get("refuted_by", []))]
     dropped = [f"{item['cause']}: {item['reason']}" for item in output.get("ruled_out", [])]
     parts += [_list("Ruled out", dropped)]
     parts += [_list("Proposed", (output.get("effect") or {}).get("text", []))]
     parts += [_list("Done", [output["result"]["text"]])] if output.get("result") else []
     return "\n\n".join(part for part in parts if part)
+
+
+def _picture(lines: list[str]) -> str:
+    """Lines of a picture in signs, as they are."""
+    shown = (printable(line).replace("`", "'")[:_LONGEST] for line in lines)
+    return "\n".join(("```text", *shown, "```"))
 
 
 def _patterns(patterns: list[dict[str, Any]]) -> str:

@@ -65,7 +65,9 @@ _current: ContextVar[Platform | None] = ContextVar("platform", default=None)
 
 
 def open_now(path: Path | None = None) -> Platform:
-    """Opens the platform, migrating its database. In a run that a worker started, Prefect's blocks are read first.
+    """Opens the platform, migrating its database.
+
+    In a run that a worker started, secrets are read from Prefect's blocks first.
 
     Raises:
         ConfigError: the config does not load.

@@ -62,7 +62,7 @@ async def propose(
                 **proposal,
                 "plans": plans,
                 "trace": result.trace,
-                "diagnosis": diagnosis(row),
+                "diagnosis": diagnosis(row, proposal),
                 "approvers": settings.guardrails.approvers,
                 "needed": needed,
             },
@@ -85,10 +85,14 @@ async def propose(
     return asked
 
 
-def diagnosis(row: record.Execution) -> dict[str, Any]:
-    """What the resolution was handed as the root cause and its evidence; empty if nothing was diagnosed."""
-    handed = (value for value in (row.input_data or {}).values() if isinstance(value, dict))
-    return next((value for value in handed if "root_cause" in value), {})
+def diagnosis(row: record.Execution, output: Any = None) -> dict[str, Any]:
+    """The root cause and its evidence: found by the skill itself, or handed to it; empty if there is none.
+
+    Args:
+        output: the skill's output, where the record does not have it yet.
+    """
+    known = (output, row.output_data, *(row.input_data or {}).values())
+    return next((value for value in known if isinstance(value, dict) and "root_cause" in value), {})
 
 
 async def _plans(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from blocks.config import Config
-from blocks.config_reference import sections_in, meaning, reference
+from blocks.config_reference import meaning, reference, sections_in
 from blocks.home import ROOT
 
 

@@ -26,6 +26,7 @@ def evaluate(
     unseen: Annotated[bool, typer.Option("--unseen", help="Only faults of a second such set.")] = False,
     corpus: Annotated[Path | None, typer.Option(help="Folder of runbooks (runbooks).")] = None,
     queries: Annotated[Path | None, typer.Option(help='JSON list of {"query", "gold"} (runbooks).')] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of labelled data (rca).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a domain's skills on sample worlds, or the runbook search on labelled queries."""
@@ -37,6 +38,10 @@ def evaluate(
         from mcp_servers.evaluate import evaluate_runbooks
 
         result = evaluate_runbooks(corpus, queries)
+    elif data is not None:
+        from flows.evaluation import evaluate_labelled
+
+        result = evaluate_labelled(name, data)
     else:
         from flows.evaluation import evaluate_domain
 

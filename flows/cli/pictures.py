@@ -48,13 +48,14 @@ def show_report(report: dict[str, Any]) -> None:
     """A run: what the manager found, what specialists concluded, what waits, what it cost."""
     out = console()
     proposing = {approval["execution_id"] for approval in report["approvals"]}
+    traced = {each["execution_id"] for each in report["executions"] if "root_cause" in (each["output"] or {})}
     for execution in report["executions"]:
         if execution["role"] == "manager" and execution["output"]:
             out.print(_triage(execution))
         elif execution["role"] == "specialist" and execution["execution_id"] not in proposing:
             out.print(_specialist(execution))
     for approval in report["approvals"]:
-        show_proposal(approval, grounds=False)
+        show_proposal(approval, grounds=approval["execution_id"] in traced)
     _foot(out, report)
 
 
@@ -70,6 +71,7 @@ def show_proposal(approval: dict[str, Any], grounds: bool = True) -> None:
     if grounds and found.get("root_cause"):
         lines.append(f"[bold]Because:[/] {escape(found['root_cause'])} (confidence {found['confidence']})")
         lines += _evidence(found)
+        lines += [f"[dim]would refute it: {escape(each)}[/]" for each in found.get("refuted_by", [])]
     for plan in proposal["plans"]:
         lines += _plan(plan)
     if approval["result"]:
@@ -106,7 +108,8 @@ def _triage(execution: dict[str, Any]) -> Group:
     output = execution["output"]
     table = Table(title=f"{execution['skill']} · {execution['model']}", title_justify="left")
     patterns = output["patterns"]
-    columns = [name for name in (patterns[0] if patterns else {}) if name not in _HIDDEN]
+    shown = [name for name in (patterns[0] if patterns else {}) if name not in _HIDDEN]
+    columns = _fitting(shown, patterns, console().width)
     for name in columns:
         numeric = isinstance(patterns[0][name], int | float)
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
@@ -114,7 +117,8 @@ def _triage(execution: dict[str, Any]) -> Group:
     for pattern in patterns:
         cells = [_cell(name, pattern[name]) for name in columns]
         table.add_row(*cells, escape(pattern["route_to"] or "–"))
-    notes = [Text(printable(output["summary"]))]
+    notes = [Text(printable(line)) for line in output.get("picture", [])]
+    notes.append(Text(printable(output["summary"])))
     notes += [Text(printable(f"! {warning}"), style="yellow") for warning in output.get("warnings", [])]
     if output.get("recovered"):
         notes.append(
@@ -123,13 +127,25 @@ def _triage(execution: dict[str, Any]) -> Group:
     return Group(table, *notes) if patterns else Group(*notes)
 
 
+def _fitting(names: list[str], patterns: list[dict[str, Any]], width: int) -> list[str]:
+    """The first columns that a table of that width has room for; the execution's page shows all."""
+    left = width - len(" route to ") - max((len(each["route_to"] or "") for each in patterns), default=0)
+    fitting = []
+    for name in names:
+        left -= max(len(name), *(len(_cell(name, each[name])) for each in patterns)) + 3
+        if left < 0:
+            break
+        fitting.append(name)
+    return fitting
+
+
 def _cell(name: str, value: Any) -> str:
     if name == "trend":
         return _TREND.get(value, escape(str(value)))
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:,.1f}" if value < 1000 else f"{value:,.0f}"
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
     return escape(str(value))
 
 

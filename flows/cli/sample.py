@@ -12,9 +12,11 @@ from blocks.config import Config, Warehouse
 from blocks.home import database_url, home
 from blocks.secrets import secret
 from flows.cli.errors import Usage
+from tasks.domain import Domain
 
 DEFAULT_SEED = 7
 STALE = timedelta(hours=6)
+_OWN_WAREHOUSE = "warehouse.url points at your own warehouse"
 
 
 def prepare_sample(config: Config, domain: str, seed: int | None, tell: Callable[[str], None]) -> None:
@@ -23,49 +25,58 @@ def prepare_sample(config: Config, domain: str, seed: int | None, tell: Callable
     Raises:
         Usage: a seed is given, but the config points at real data.
     """
-    if not _sample_configured(config):
+    code = _code(config, domain)
+    if not _sample_configured(config, code):
         if seed is not None:
-            raise Usage("--seed draws sample data, but warehouse.url points at your own warehouse")
+            own = "the config points at your own data" if code.sampled else _OWN_WAREHOUSE
+            raise Usage(f"--seed draws sample data, but {own}")
         return
-    drawn = _drawn()
+    drawn = _drawn(code)
     if seed is None and drawn and datetime.now(UTC) - drawn[1] < STALE:
         return
     chosen = seed if seed is not None else (drawn[0] if drawn else DEFAULT_SEED)
     tell(f"drawing the sample world, seed {chosen} (sample data, not real orders) …")
-    _draw(config.domains[domain].module, chosen)
+    _draw(code, chosen)
 
 
 def draw_missing(config: Config, tell: Callable[[str], None]) -> None:
     """Draws the domains' sample worlds if there are none; one that is there stays, whatever its age."""
-    if _sample_configured(config) and not _drawn():
-        tell(f"drawing the sample world, seed {DEFAULT_SEED} (sample data, not real orders) …")
-        for domain in config.domains.values():
-            _draw(domain.module, DEFAULT_SEED)
+    codes = [_code(config, domain) for domain in config.domains]
+    for code in codes:
+        if _sample_configured(config, code) and not _drawn(code):
+            tell(f"drawing the sample world of {code.name}, seed {DEFAULT_SEED} (sample data) …")
+            _draw(code, DEFAULT_SEED)
 
 
-def _sample_configured(config: Config) -> bool:
+def _code(config: Config, domain: str) -> Domain:
+    code: Domain = importlib.import_module(config.domains[domain].module).DOMAIN
+    return code
+
+
+def _sample_configured(config: Config, code: Domain) -> bool:
+    if code.sampled:
+        return code.sampled(config)
     configured = secret("ASPORA_WAREHOUSE_URL") or config.warehouse.url
     return configured == Warehouse().url
 
 
-def _drawn() -> tuple[int, datetime] | None:
+def _drawn(code: Domain) -> tuple[int, datetime] | None:
     """Seed and time of the world that is there."""
-    path = home() / "sample" / "world.json"
-    if not path.exists() or not (home() / "warehouse.db").exists():
+    files = [home() / name for name in code.worlds]
+    if not all(path.exists() for path in files):
         return None
-    world: dict[str, Any] = json.loads(path.read_text())
+    world: dict[str, Any] = json.loads(files[0].read_text())
     return int(world["seed"]), datetime.fromisoformat(world["drawn_at"])
 
 
-def _draw(module: str, seed: int) -> None:
+def _draw(code: Domain, seed: int) -> None:
     from blocks.database import Database
     from tasks.incidents import Incident, replace
 
-    code = importlib.import_module(module).DOMAIN
     if code.draw is None:
         return
     remembered = [Incident(**incident) for incident in code.draw(seed, home())]
     database = Database(database_url())
     database.migrate()
-    database.write_now(lambda conn: replace(conn, "sample", remembered))
+    database.write_now(lambda conn: replace(conn, "sample", remembered, code.name))
     database.close()
