@@ -11,6 +11,7 @@ from typing import Any
 _TOOL = {
     "patterns": ("query_stuck_orders", {}),
     "root_cause": ("get_similar_incidents", {"query": "orders stuck"}),
+    "fixes": ("query_stuck_orders", {"stage": "lulu"}),
 }
 _ANSWER = {
     "patterns": {"patterns": [], "summary": "Orders are stuck."},
@@ -22,6 +23,10 @@ _ANSWER = {
         "runbook": None,
         "confidence": "low",
         "ruled_out": [],
+    },
+    "fixes": {
+        "fixes": [{"action": "retry_orders", "scope": "critical", "reason": "They are stuck."}],
+        "summary": "Send the orders again.",
     },
 }
 

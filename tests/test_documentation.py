@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from blocks.home import ROOT
+from tests.up_world import TOKEN, Up
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-CI_RUNS = ("make test",)
-"""What CI runs by itself, so that running it here would never end."""
+NEVER_END = ("make test", "make up")
+"""CI runs the tests by itself, and test_up what `make up` runs."""
+NEEDS_THE_PLATFORM = ("curl ", ".venv/bin/aspora blocks")
+"""Run while `aspora up` runs."""
 NEEDS_A_SERVER = ("prefect",)
 """Run against a real server in test_deployments."""
 BIN = Path(sys.executable).parent
@@ -63,11 +66,27 @@ def test_the_readme_from_the_first_command_to_the_approved_fix(environment: dict
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_shown_works(page: Path, environment: dict[str, str]) -> None:
     for command in commands(page):
-        elsewhere = command in (*CI_RUNS, "make run") or command.startswith(NEEDS_A_SERVER)
+        elsewhere = command.startswith((*NEVER_END, "make run", *NEEDS_A_SERVER, *NEEDS_THE_PLATFORM))
         if elsewhere or "…" in command or " ID" in command:
             continue
         done = run(command, environment)
         assert done.returncode in (0, 4), f"{command}: {done.stderr}"
+
+
+@pytest.mark.full
+def test_every_command_for_the_running_platform_works(tmp_path: Path) -> None:
+    up = Up(tmp_path)
+    shown = [each for page in PAGES for each in commands(page) if each.startswith(NEEDS_THE_PLATFORM)]
+    assert shown
+    try:
+        up.start()
+        for command in shown:
+            here = command.replace(":8321", f":{up.gateway}").replace("$(cat .aspora/gateway-token)", TOKEN)
+            done = run(here, {**up.environment, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+            assert "error" not in done.stdout, f"{command}: {done.stdout}"
+    finally:
+        up.kill()
 
 
 def test_every_command_in_the_tables_exists() -> None:
@@ -77,7 +96,7 @@ def test_every_command_in_the_tables_exists() -> None:
         for name in re.findall(r"`(?:\.venv/bin/)?aspora ([a-z]+)", page.read_text(encoding="utf-8"))
     }
     help = subprocess.run([str(BIN / "aspora"), "--help"], text=True, capture_output=True, check=True).stdout
-    assert told - {"up"} <= set(re.findall(r"^  ([a-z]+) ", help, re.MULTILINE))
+    assert told <= set(re.findall(r"^  ([a-z]+) ", help, re.MULTILINE))
 
 
 def test_every_link_leads_somewhere() -> None:
