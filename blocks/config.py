@@ -269,6 +269,8 @@ class DomainGuardrails(Section):
 
     budget: DailyBudget = 5_000_000
     """Micro-dollars a UTC day, written `$5/day`."""
+    run_budget: DailyBudget | None = None
+    """Micro-dollars one run may cost, written `$1`; then it returns its best answer, marked partial."""
     rate_limit: RateLimit | None = None
     """Runs started in a time, such as `20/hour`; no limit if absent."""
     max_parallel_runs: int | None = Field(None, ge=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -14,6 +14,7 @@ from blocks.config import Config, Section
 from blocks.units import Rate, format_dollars, format_duration, parse_budget
 
 _PLAIN = {str: "text", int: "number", float: "number", bool: "true or false"}
+_BUDGET = "budget such as `$5/day`"
 _QUANTITIES = {
     timedelta: "duration such as `30s`, `15m`, `4h`, `2d`",
     Rate: "rate such as `2/s`, `120/hour`",
@@ -62,27 +63,25 @@ def meaning(name: str, field: FieldInfo) -> str:
 
 
 def _takes(field: FieldInfo) -> str:
-    if _is_budget(field):
-        return "budget such as `$5/day`"
-    return _named(field.annotation)
+    return _BUDGET if _is_budget(field.metadata) else _named(field.annotation)
 
 
-def _is_budget(field: FieldInfo) -> bool:
-    return any(getattr(mark, "func", None) is parse_budget for mark in field.metadata)
+def _is_budget(marks: Iterable[Any]) -> bool:
+    return any(getattr(mark, "func", None) is parse_budget for mark in marks)
 
 
 def _named(annotation: Any) -> str:
     """A type for people."""
     kind, arguments = get_origin(annotation), get_args(annotation)
-    if kind in (Annotated, Union, types.UnionType):
-        arguments = arguments[:1] if kind is Annotated else arguments
+    if kind is Annotated:
+        return _BUDGET if _is_budget(arguments[1:]) else _named(arguments[0])
+    if kind in (Union, types.UnionType):
         return " or ".join(_named(each) for each in arguments if each is not type(None))
     if kind is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
-    if kind is list:
-        return f"list of {_plural(_named(arguments[0]))}"
-    if kind in (dict, Mapping):
-        return f"mapping of names to {_plural(_named(arguments[1]))}"
+    if kind in (list, dict):
+        nouns = _plural(_named(arguments[-1]))
+        return f"list of {nouns}" if kind is list else f"mapping of names to {nouns}"
     if _is_section(annotation):
         return "section"
     return _PLAIN.get(annotation) or _QUANTITIES.get(annotation) or "any"
@@ -100,7 +99,7 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(value, timedelta):
         return f"`{format_duration(value)}`"
-    if _is_budget(field):
+    if _is_budget(field.metadata):
         return f"`{format_dollars(value).removesuffix('.00')}/day`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

@@ -173,6 +173,7 @@ class Execution:
         budgets = spend.Budgets(
             domain_day=self._domain.guardrails.budget,
             platform_day=self._platform.config.platform.guardrails.budget,
+            run=self._domain.guardrails.run_budget,
             execution=self._settings.limits.budget,
         )
         row = self._row

@@ -26,6 +26,7 @@ class Budgets:
 
     domain_day: int | None = None
     platform_day: int | None = None
+    run: int | None = None
     execution: int | None = None
 
 
@@ -43,7 +44,7 @@ class BudgetExceeded(Exception):
     """A reservation would pass a budget; nothing was reserved.
 
     Attributes:
-        which: `execution`, `domain:NAME` or `platform`.
+        which: `execution`, `run`, `domain:NAME` or `platform`.
         limit: the budget, in micro-dollars.
         spent: what is spent and reserved of it already.
         wanted: what was asked for.
@@ -51,7 +52,7 @@ class BudgetExceeded(Exception):
 
     def __init__(self, which: str, limit: int, spent: int, wanted: int) -> None:
         self.which, self.limit, self.spent, self.wanted = which, limit, spent, wanted
-        per = "" if which == "execution" else "/day"
+        per = "" if which in ("execution", "run") else "/day"
         super().__init__(
             f"the budget of {which.replace(':', ' ')}, {format_dollars(limit)}{per}, has "
             f"{format_dollars(max(0, limit - spent))} left; the next step may cost {format_dollars(wanted)}"
@@ -83,6 +84,8 @@ def reserve(
         spent = _lock(conn, domain, at.date())
         _compare(domain_scope(domain), budgets.domain_day, spent[domain_scope(domain)], micro)
         _compare(PLATFORM, budgets.platform_day, spent[PLATFORM], micro)
+        if budgets.run is not None:
+            _compare("run", budgets.run, _of_run(conn, execution_id), micro)
         if budgets.execution is not None:
             _compare("execution", budgets.execution, of_execution(conn, execution_id), micro)
         _add(conn, domain, at.date(), micro)
@@ -133,6 +136,14 @@ def close(conn: Connection, execution_id: str) -> None:
 def of_execution(conn: Connection, execution_id: str) -> int:
     """Micro-dollars spent and reserved by an execution."""
     query = select(func.coalesce(func.sum(_COUNTED), 0)).where(spend.c.execution_id == execution_id)
+    return int(conn.execute(query).scalar_one())
+
+
+def _of_run(conn: Connection, execution_id: str) -> int:
+    """Micro-dollars spent and reserved by all executions of an execution's run."""
+    run_id = select(executions.c.run_id).where(executions.c.execution_id == execution_id).scalar_subquery()
+    of_run = select(executions.c.execution_id).where(executions.c.run_id == run_id)
+    query = select(func.coalesce(func.sum(_COUNTED), 0)).where(spend.c.execution_id.in_(of_run))
     return int(conn.execute(query).scalar_one())
 
 

@@ -53,6 +53,20 @@ def test_a_reservation_beyond_a_budget_is_refused_and_says_which(database: Datab
     assert reserve(database, ids[0], 0)
 
 
+def test_all_executions_of_a_run_share_its_budget(database: Database) -> None:
+    """The ceiling of one run; another run has its own."""
+    one, two = (
+        database.write_now(lambda c, n=n: began(c, "ecm-diagnose", handoff=n)).execution_id for n in "12"
+    )
+    other = database.write_now(lambda c: began(c, "ecm-triage", run_id="ecm-other")).execution_id
+    limits = spend.Budgets(run=100)
+    assert reserve(database, one, 60, limits)
+    assert not reserve(database, two, 41, limits)
+    assert reserve(database, two, 40, limits)
+    assert not reserve(database, one, 1, limits)
+    assert reserve(database, other, 100, limits)
+
+
 def test_the_message_is_for_people() -> None:
     """What the budget is, what is left, what was wanted."""
     error = spend.BudgetExceeded("domain:ecm", 5_000_000, 4_990_000, 20_000)
