@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import time
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import httpx
 import yaml
 
 from tests import needs
+from tests.ports import free_port
 
 START_SECONDS = 30
 
@@ -31,7 +31,7 @@ class Alertmanager:
         directory.mkdir(parents=True, exist_ok=True)
         config = directory / "alertmanager.yml"
         config.write_text(yaml.safe_dump(_config(webhook, token)), encoding="utf-8")
-        port = _free_port()
+        port = free_port()
         self._api = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v2", timeout=10)
         self._process = subprocess.Popen(
             [
@@ -96,9 +96,3 @@ def _config(webhook: str, token: str) -> dict[str, Any]:
             }
         ],
     }
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

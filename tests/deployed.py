@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 
 from blocks.home import ROOT
 from tests.held_model import HeldModel
+from tests.ports import free_port
 from tests.worlds import STRAIGHT, draw_world, write_config
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Deployed:
         self.config = directory / "aspora.config.yaml"
         self.model = model
         self._log = (directory / "log").open("w")
-        port = _free_port()
+        port = free_port()
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "ASPORA_"))
         }
@@ -199,9 +199,3 @@ def end(process: subprocess.Popen[str]) -> None:
                 child.send_signal(signal.SIGKILL)
     process.kill()
     process.wait()
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

@@ -23,7 +23,8 @@ from flows.ecm.models import (
     Triage,
     TriageDraft,
 )
-from tasks.domain import Incomplete, Known, ToolResult
+from tasks.domain import Incomplete, Known
+from tasks.evidence import held
 
 MAX_STAGES = 50
 """Stages in one report; the most urgent ones."""
@@ -62,7 +63,7 @@ def diagnosis(draft: BaseModel | None, known: Known) -> Diagnosis:
     stage = str(known.context["stuck_at"])
     if not isinstance(draft, DiagnosisDraft):
         return _no_cause(stage)
-    kept = [item for item in draft.evidence if _holds(item, known.results)]
+    kept = held(draft.evidence, known.results, _SOURCE_OF)
     cause = (draft.root_cause or "").strip() or None
     allowed = {action["name"] for action in known.context.get("actions", [])}
     return Diagnosis(
@@ -153,18 +154,6 @@ def _no_cause(stage: str) -> Diagnosis:
         confidence=Confidence.low,
         ruled_out=[],
     )
-
-
-def _holds(item: Evidence, results: Sequence[ToolResult]) -> bool:
-    """True if the call exists, found something, is of the claimed source, and holds the quoted words."""
-    result = next((result for result in results if result.number == item.tool_call), None)
-    if result is None or result.status != "ok" or _SOURCE_OF.get(result.name, item.source) != item.source:
-        return False
-    return _plain(item.quote) in _plain(str(result.content))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().replace("\\n", " ").split())
 
 
 def _confidence(claimed: Confidence, cause: str | None, evidence: Sequence[Evidence]) -> Confidence:

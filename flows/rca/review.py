@@ -25,7 +25,8 @@ from flows.rca.models import (
     Trace,
     TraceDraft,
 )
-from tasks.domain import Incomplete, Known, ToolResult
+from tasks.domain import Incomplete, Known
+from tasks.evidence import held
 
 _SOURCE_OF = {
     "query_changes": "changes",
@@ -64,7 +65,7 @@ def trace(draft: BaseModel | None, known: Known) -> Trace:
     service = str(known.context["service"])
     if not isinstance(draft, TraceDraft):
         return _no_cause(service)
-    kept = [item for item in draft.evidence if _holds(item, known.results)]
+    kept = held(draft.evidence, known.results, _SOURCE_OF)
     cause = (draft.root_cause or "").strip() or None
     change = _change(draft.suspected_change, known) if cause else None
     confidence = _confidence(draft.confidence, cause, kept)
@@ -196,18 +197,6 @@ def _summary(service: str, cause: str | None, fix: str | None, fixes: Sequence[R
     if not cause:
         return f"No change explains the trouble at {service}. {fix or ''}".strip()
     return f"{fix or cause[:200]}" + ("" if fixes else " No allowed action does this; a person has to.")
-
-
-def _holds(item: Evidence, results: Sequence[ToolResult]) -> bool:
-    """True if the call exists, found something, is of the claimed source, and holds the quoted words."""
-    result = next((result for result in results if result.number == item.tool_call), None)
-    if result is None or result.status != "ok" or _SOURCE_OF.get(result.name, item.source) != item.source:
-        return False
-    return _plain(item.quote) in _plain(str(result.content))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().replace("\\n", " ").split())
 
 
 def _confidence(claimed: Confidence, cause: str | None, evidence: Sequence[Evidence]) -> Confidence:
