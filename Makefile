@@ -27,7 +27,7 @@ test: $(READY) ## the tests, within five minutes
 	$(BIN)/pytest -n 2 -m "not full"
 
 test-all: $(READY) ## what test leaves out: servers, faults, documentation
-	$(BIN)/pytest -m full
+	$(BIN)/pytest -n 2 --dist loadfile -m full
 
 lint: $(READY) ## ruff, types, import contracts
 	$(BIN)/ruff check .

@@ -36,6 +36,7 @@ def load() -> bool:
 
     Nothing waits for long: a server that is down leaves what was loaded before.
     """
+    global _loaded  # noqa: PLW0603 - replaced whole, so that no reader finds it empty
     url = os.environ.get("PREFECT_API_URL", "")
     if not url:
         return False
@@ -48,9 +49,10 @@ def load() -> bool:
             documents = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError):
         return False
-    _loaded.clear()
+    found: dict[str, str] = {}
     for document in documents:
-        _loaded.update(_values(document))
+        found |= _values(document)
+    _loaded = found
     return True
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from blocks.config import Config, DomainGuardrails
 from tasks import approvals, decision, fix, notices
-from tasks.approvals import Approval
+from tasks.approvals import Standing
 from tasks.clock import utc
 from tasks.platform import Platform
 
@@ -55,7 +55,7 @@ async def wake(platform: Platform) -> None:
         await _with_server(platform, asleep, ())
 
 
-async def give_run(platform: Platform, asked: Approval) -> None:
+async def give_run(platform: Platform, asked: Standing) -> None:
     """Starts the flow run that waits for a decision, if its skill has a deployment and none waits yet."""
     await _with_server(platform, (), (asked,))
 
@@ -63,54 +63,55 @@ async def give_run(platform: Platform, asked: Approval) -> None:
 async def _call_people(platform: Platform) -> None:
     """Expires, reminds and escalates."""
     at = utc()
-    waiting = await platform.database.read(
-        lambda conn: approvals.find(conn, statuses=("waiting",), limit=1000)
+    over, due = await platform.database.read(
+        lambda conn: (approvals.overdue(conn, at), _due(conn, platform.config, at))
     )
-    if any(asked.expires_at <= at for asked in waiting):
+    if over:
         await decision.expire(platform)
-    due = [asked for asked in waiting if asked.expires_at > at and _due(platform.config, asked, at)]
     if due:
         await platform.database.write(lambda conn: _tell(conn, platform.config, due, at))
 
 
-def _due(settings: Config, asked: Approval, at: datetime) -> bool:
-    guardrails = _guardrails(settings, asked)
-    return guardrails is not None and (_reminds(guardrails, asked, at) or _escalates(guardrails, asked, at))
+def _due(conn: Connection, settings: Config, at: datetime) -> list[Standing]:
+    """Those that people are to be reminded of, or that are to be escalated."""
+    found: list[Standing] = []
+    for name, domain in settings.domains.items():
+        remind, escalate = domain.guardrails.remind_after, domain.guardrails.escalate_after
+        found += approvals.uncalled(
+            conn,
+            name,
+            at,
+            reminded_before=at - remind if remind is not None else None,
+            created_before=at - escalate if escalate is not None else None,
+        )
+    return found
 
 
-def _tell(conn: Connection, settings: Config, due: Sequence[Approval], at: datetime) -> None:
+def _tell(conn: Connection, settings: Config, due: Sequence[Standing], at: datetime) -> None:
     for asked in due:
-        guardrails = _guardrails(settings, asked)
-        if guardrails is None:
-            continue
+        guardrails = settings.domains[asked.domain].guardrails
         if _escalates(guardrails, asked, at) and approvals.escalate(conn, asked, at):
             notices.escalated(conn, settings, approvals.get(conn, asked.id))
         if _reminds(guardrails, asked, at) and approvals.remind(conn, asked, at):
             notices.reminded(conn, settings, approvals.get(conn, asked.id))
 
 
-def _reminds(guardrails: DomainGuardrails, asked: Approval, at: datetime) -> bool:
+def _reminds(guardrails: DomainGuardrails, asked: Standing, at: datetime) -> bool:
     last = asked.reminded_at or asked.created_at
     return guardrails.remind_after is not None and last + guardrails.remind_after <= at
 
 
-def _escalates(guardrails: DomainGuardrails, asked: Approval, at: datetime) -> bool:
+def _escalates(guardrails: DomainGuardrails, asked: Standing, at: datetime) -> bool:
     after = guardrails.escalate_after
     return after is not None and asked.escalated_at is None and asked.created_at + after <= at
-
-
-def _guardrails(settings: Config, asked: Approval) -> DomainGuardrails | None:
-    domain = settings.domains.get(asked.domain)
-    return domain.guardrails if domain else None
 
 
 async def _tend(platform: Platform) -> None:
     """Gives each waiting or abandoned fix its flow run, and wakes those that wait in vain."""
 
-    def read(conn: Connection) -> tuple[list[Approval], list[Approval]]:
+    def read(conn: Connection) -> tuple[list[Standing], list[Standing]]:
         at = utc()
-        open_ = approvals.find(conn, statuses=("waiting", "approved"), limit=1000)
-        needy = [each for each in open_ if _needs_run(each, at)]
+        needy = [each for each in approvals.standing(conn, "waiting", "approved") if _needs_run(each, at)]
         return approvals.asleep(conn), needy
 
     asleep, needy = await platform.database.read(read)
@@ -118,13 +119,13 @@ async def _tend(platform: Platform) -> None:
         await _with_server(platform, asleep, needy)
 
 
-def _needs_run(approval: Approval, at: datetime) -> bool:
+def _needs_run(approval: Standing, at: datetime) -> bool:
     if approval.status == "waiting":
         return approval.expires_at > at + TOO_LATE
     return fix.abandoned(approval, at)
 
 
-async def _with_server(platform: Platform, asleep: Sequence[Approval], needy: Sequence[Approval]) -> None:
+async def _with_server(platform: Platform, asleep: Sequence[Standing], needy: Sequence[Standing]) -> None:
     """Does what needs the Prefect server, if one is configured and answers."""
     from prefect.settings import get_current_settings
 
@@ -144,7 +145,7 @@ async def _with_server(platform: Platform, asleep: Sequence[Approval], needy: Se
         _log.info("the Prefect server can't be asked about approvals: %s", error)
 
 
-async def waits_elsewhere(platform: Platform, asked: Approval, flow_run_id: str) -> bool:
+async def waits_elsewhere(platform: Platform, asked: Standing, flow_run_id: str) -> bool:
     """Whether another flow run than this one waits for the same decision."""
     if asked.flow_run_id in (None, flow_run_id):
         return False
@@ -155,7 +156,7 @@ async def waits_elsewhere(platform: Platform, asked: Approval, flow_run_id: str)
         return run is not None and await _goes_on(client, run)
 
 
-async def _runs(client: PrefectClient, of: Sequence[Approval]) -> dict[str, FlowRun]:
+async def _runs(client: PrefectClient, of: Sequence[Standing]) -> dict[str, FlowRun]:
     """The flow runs that these fixes name, by id; without those that the server does not know."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
@@ -169,7 +170,7 @@ async def _runs(client: PrefectClient, of: Sequence[Approval]) -> dict[str, Flow
 
 
 async def _wake(
-    client: PrefectClient, platform: Platform, approval: Approval, runs: Mapping[str, FlowRun]
+    client: PrefectClient, platform: Platform, approval: Standing, runs: Mapping[str, FlowRun]
 ) -> None:
     """Resumes a suspended run; forgets one that is over. One that another server knows is left alone."""
     run = runs.get(str(approval.flow_run_id))
@@ -181,7 +182,7 @@ async def _wake(
         await client.resume_flow_run(run.id, run_input=_verdict(approval))
 
 
-def _verdict(approval: Approval) -> dict[str, str]:
+def _verdict(approval: Standing) -> dict[str, str]:
     """An input that the form takes; the woken run looks at the record, not at this."""
     approved = approval.status in ("approved", "done", "failed", "stopped")
     name = (approval.decided_by or "nobody")[: decision.LONGEST_NAME]
@@ -189,7 +190,7 @@ def _verdict(approval: Approval) -> dict[str, str]:
 
 
 async def _give(
-    client: PrefectClient, platform: Platform, approval: Approval, runs: Mapping[str, FlowRun]
+    client: PrefectClient, platform: Platform, approval: Standing, runs: Mapping[str, FlowRun]
 ) -> None:
     """Makes sure that a fix has a flow run that goes on, unless its skill has no deployment."""
     from prefect.exceptions import ObjectNotFound
@@ -246,7 +247,7 @@ async def _has_form(client: PrefectClient, run: FlowRun) -> bool:
     return True
 
 
-async def _attach(platform: Platform, approval: Approval, flow_run_id: str) -> None:
+async def _attach(platform: Platform, approval: Standing, flow_run_id: str) -> None:
     """Notes the run, unless the fix has gone on meanwhile."""
 
     def write(conn: Connection) -> None:
@@ -257,7 +258,7 @@ async def _attach(platform: Platform, approval: Approval, flow_run_id: str) -> N
     await platform.database.write(write)
 
 
-def _key(approval: Approval, number: int) -> str:
+def _key(approval: Standing, number: int) -> str:
     """By which the server knows a fix's run, the first one and those that follow it."""
     return f"{approval.id} {number}" if number else approval.id
 

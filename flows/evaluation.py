@@ -1,7 +1,9 @@
 """Quality of a domain's skills on sample worlds whose truth is known.
 
 A domain that can be evaluated has a module `evaluate` with `evaluate_world` (draws a world into the given
-state directory, runs the domain on it, and compares) and `summarise` (the worlds' outcomes as shares).
+state directory, runs the domain on it, and compares) and `summarise` (the worlds' outcomes as shares). One
+that can be evaluated on labelled data has `evaluate_data` there too, which takes the data's path; with a
+second argument `rules`, the texts of the rules to evaluate, if its module has `RULES`, those taken otherwise.
 """
 
 from __future__ import annotations
@@ -79,22 +81,41 @@ def evaluate_domain(name: str, *, seeds: int, first: int, model: str, faults: Fa
     return {"n": seeds, "model": model, **evaluated.summarise(worlds)}
 
 
-def evaluate_labelled(name: str, data: Path) -> dict[str, Any]:
+def evaluate_labelled(name: str, data: Path, rules: Path | None = None) -> dict[str, Any]:
     """Scores a domain on labelled data of its own layout, by its module's `evaluate_data`.
 
     Args:
         name: a domain, or the last part of its module's name.
+        data: a file or folder.
+        rules: a file with a rule a line; empty lines and those that begin with # don't count.
 
     Raises:
-        EvaluationError: there is no such domain, it has no labelled data, or the folder is not of its layout.
+        EvaluationError: there is no such domain, it has no labelled data or no rules, or a file or folder
+            is not of its layout.
     """
     domains = load(config_path()).domains
     short = {domain.module.rpartition(".")[2]: key for key, domain in domains.items()}
     module = _module(name if name in domains else short.get(name, name))
-    evaluate = getattr(_evaluated(module, name), "evaluate_data", None)
+    evaluated = _evaluated(module, name)
+    evaluate = getattr(evaluated, "evaluate_data", None)
     if evaluate is None:
         raise EvaluationError(f"domain {name} is not evaluated on labelled data; leave --data out")
-    return cast(dict[str, Any], evaluate(data))
+    if rules is None:
+        return cast(dict[str, Any], evaluate(data))
+    if not hasattr(evaluated, "RULES"):
+        raise EvaluationError(f"domain {name} is not evaluated by rules; leave --rules out")
+    return cast(dict[str, Any], evaluate(data, _listed(rules)))
+
+
+def _listed(rules: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in rules.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"--rules {rules}: {getattr(error, 'strerror', None) or error}") from error
+    listed = [line for line in lines if line and not line.startswith("#")]
+    if not listed:
+        raise EvaluationError(f"--rules {rules}: there is no rule in it; write one a line")
+    return listed
 
 
 def _module(name: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from flows import approving, form
-from tasks import approvals, decision, fix, record, votes
+from tasks import approvals, decision, demands, fix, record, votes
 from tasks import report as reports
 from tasks import skill as skills
 from tasks.admission import Taken
@@ -121,10 +121,14 @@ def left_alone(taken: Taken) -> State[Any]:
 async def _asked(platform: Platform, execution_id: str) -> approvals.Approval | None:
     def find(conn: Connection) -> approvals.Approval | None:
         run_id = record.get(conn, execution_id).run_id
-        of_run = approvals.find(conn, run_id=run_id)
+        of_run = approvals.of_run(conn, run_id)
         return next((each for each in of_run if each.execution_id == execution_id), None)
 
     return await platform.database.read(find)
+
+
+async def _approved(platform: Platform, asked: approvals.Approval) -> list[votes.Vote]:
+    return await platform.database.read(lambda conn: demands.approved(conn, platform.config, asked))
 
 
 async def _ask(platform: Platform, asked: approvals.Approval) -> approvals.Approval:
@@ -140,7 +144,7 @@ async def _ask(platform: Platform, asked: approvals.Approval) -> approvals.Appro
     while asked.status == "waiting":
         number += 1
         left = (asked.expires_at - utc()).total_seconds()
-        approved = await platform.database.read(lambda conn: votes.of(conn, id))
+        approved = await _approved(platform, asked)
         verdict = await asuspend_flow_run(
             wait_for_input=Verdict.with_initial_data(
                 description=form.text(platform.config, asked, approved, refused)

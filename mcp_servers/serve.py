@@ -112,10 +112,11 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
 
 def _module(name: str) -> str:
-    """The module that runs as the main one; by the server's name if it is no module of this package."""
+    """The module that runs as the main one, of this package or a domain's; else by the server's name."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     running = spec.name.removesuffix(".__main__") if spec else ""
-    return running if running.startswith("mcp_servers.") else f"mcp_servers.{name.removesuffix('-mcp')}"
+    own = running.startswith(("mcp_servers.", "flows."))
+    return running if own else f"mcp_servers.{name.removesuffix('-mcp')}"
 
 
 def _build(

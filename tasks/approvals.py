@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Column, ColumnElement, Connection, and_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select, update
 
 from blocks.database import insert_new
 from blocks.schema import approvals
@@ -16,14 +16,15 @@ from tasks.clock import utc
 
 Status = Literal["waiting", "approved", "rejected", "expired", "superseded", "stopped", "done", "failed"]
 Ending = Literal["done", "stopped", "failed"]
+Votes = list[votes.Vote]
 
 
 class UnknownApproval(LookupError):
     """There is no such approval."""
 
 
-class Approval(BaseModel):
-    """A proposed fix and what became of it."""
+class Standing(BaseModel):
+    """How it stands with a proposed fix, without what it would do, which can be large."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -34,9 +35,6 @@ class Approval(BaseModel):
     skill: str
     subject: str
     """What it is about: `lulu`."""
-    proposal: Any
-    effect: Any
-    """What the dry run says it will do."""
     status: Status
     requested_by: str
     created_at: datetime
@@ -55,8 +53,19 @@ class Approval(BaseModel):
     claimed_by: str | None
     lease_until: datetime | None
     started_at: datetime | None
-    result: Any
     finished_at: datetime | None
+
+
+class Approval(Standing):
+    """A proposed fix and what became of it."""
+
+    proposal: Any
+    effect: Any
+    """What the dry run says it will do."""
+    result: Any
+
+
+_STANDING = [approvals.c[name] for name in Standing.model_fields]
 
 
 class Decision(BaseModel):
@@ -138,6 +147,7 @@ def decide(
     verified: bool = False,
     comment: str = "",
     needed: int = 1,
+    count: Callable[[Votes], Votes] = list,
     now: datetime | None = None,
 ) -> Decision:
     """Decide on a waiting proposal; of any number of people, the first ones do.
@@ -146,6 +156,7 @@ def decide(
 
     Args:
         needed: how many different people must approve. If several, only verified ones count.
+        count: those of the votes that count now. Once it is approved, the others are forgotten.
 
     Raises:
         UnknownApproval: if there is no such approval.
@@ -155,14 +166,15 @@ def decide(
     waiting = conn.execute(select(approvals).where(in_time).with_for_update()).first()
     if waiting is None:
         return _too_late(conn, id, at)
-    approvers: list[votes.Vote] = []
+    approvers: Votes = []
     if approve:
         votes.cast(conn, id, by, via=via, verified=verified, comment=comment, now=at)
-        approvers = [vote for vote in votes.of(conn, id) if vote.verified or needed == 1]
+        approvers = count([vote for vote in votes.of(conn, id) if vote.verified or needed == 1])
         if len(approvers) < needed:
             names, approval = tuple(vote.name for vote in approvers), Approval.model_validate(waiting)
             missing = needed - len(approvers)
             return Decision(status="recorded", approval=approval, approvers=names, missing=missing)
+        votes.keep(conn, id, approvers)
     names = tuple(vote.name for vote in approvers)
     status: Literal["approved", "rejected"] = "approved" if approve else "rejected"
     values = {
@@ -241,6 +253,66 @@ def get(conn: Connection, id: str) -> Approval:
     return Approval.model_validate(row)
 
 
+def locked(conn: Connection, id: str) -> Approval:
+    """As `get`; until this transaction ends, others that call this for the same approval wait."""
+    conn.execute(select(approvals.c.id).where(approvals.c.id == id).with_for_update())
+    return get(conn, id)
+
+
+def of_run(conn: Connection, run_id: str) -> list[Approval]:
+    """All approvals of a run, newest first."""
+    query = select(approvals).where(approvals.c.run_id == run_id)
+    rows = conn.execute(query.order_by(approvals.c.created_at.desc(), approvals.c.id))
+    return [Approval.model_validate(row) for row in rows]
+
+
+def superseded(conn: Connection, by: str) -> list[Approval]:
+    """Those whose place a newer one took."""
+    same = and_(approvals.c.status == "superseded", approvals.c.superseded_by == by)
+    return [Approval.model_validate(row) for row in conn.execute(select(approvals).where(same))]
+
+
+def standing(conn: Connection, *statuses: Status) -> list[Standing]:
+    """How it stands with all approvals of these statuses, oldest first."""
+    query = select(*_STANDING).where(approvals.c.status.in_(statuses))
+    rows = conn.execute(query.order_by(approvals.c.created_at, approvals.c.id))
+    return [Standing.model_validate(row) for row in rows]
+
+
+def uncalled(
+    conn: Connection,
+    domain: str,
+    at: datetime,
+    *,
+    reminded_before: datetime | None,
+    created_before: datetime | None,
+) -> list[Standing]:
+    """A domain's waiting approvals that people are to be called to.
+
+    Args:
+        reminded_before: those whose people heard of them last by then; none if absent.
+        created_before: those of by then that were not escalated; none if absent.
+    """
+    heard = func.coalesce(approvals.c.reminded_at, approvals.c.created_at)
+    due = []
+    if reminded_before is not None:
+        due.append(heard <= reminded_before)
+    if created_before is not None:
+        due.append(and_(approvals.c.escalated_at.is_(None), approvals.c.created_at <= created_before))
+    if not due:
+        return []
+    waiting = and_(
+        approvals.c.status == "waiting", approvals.c.expires_at > at, approvals.c.domain == domain, or_(*due)
+    )
+    return [Standing.model_validate(row) for row in conn.execute(select(*_STANDING).where(waiting))]
+
+
+def overdue(conn: Connection, at: datetime) -> bool:
+    """Whether there are waiting approvals that nobody decided in time."""
+    over = and_(approvals.c.status == "waiting", approvals.c.expires_at <= at)
+    return conn.execute(select(approvals.c.id).where(over).limit(1)).first() is not None
+
+
 def find(
     conn: Connection, domain: str = "", statuses: Sequence[Status] = (), run_id: str = "", limit: int = 100
 ) -> list[Approval]:
@@ -266,24 +338,24 @@ def detach(conn: Connection, id: str, flow_run_id: str) -> None:
     conn.execute(update(approvals).where(same).values(flow_run_id=None))
 
 
-def asleep(conn: Connection) -> list[Approval]:
+def asleep(conn: Connection) -> list[Standing]:
     """Those that wait no more and still have a flow run, which may not know it yet."""
-    query = select(approvals).where(approvals.c.flow_run_id.is_not(None), approvals.c.status != "waiting")
-    return [Approval.model_validate(row) for row in conn.execute(query)]
+    query = select(*_STANDING).where(approvals.c.flow_run_id.is_not(None), approvals.c.status != "waiting")
+    return [Standing.model_validate(row) for row in conn.execute(query)]
 
 
-def remind(conn: Connection, approval: Approval, now: datetime | None = None) -> bool:
+def remind(conn: Connection, approval: Standing, now: datetime | None = None) -> bool:
     """Note that people are reminded; for one caller at a time."""
     return _note(conn, approval, approvals.c.reminded_at, approval.reminded_at, utc(now))
 
 
-def escalate(conn: Connection, approval: Approval, now: datetime | None = None) -> bool:
+def escalate(conn: Connection, approval: Standing, now: datetime | None = None) -> bool:
     """Note that it is escalated; for one caller, once."""
     return _note(conn, approval, approvals.c.escalated_at, None, utc(now))
 
 
 def _note(
-    conn: Connection, approval: Approval, column: Column[Any], seen: datetime | None, at: datetime
+    conn: Connection, approval: Standing, column: Column[Any], seen: datetime | None, at: datetime
 ) -> bool:
     unchanged = and_(approvals.c.status == "waiting", column.is_not_distinct_from(seen))
     chosen = update(approvals).where(approvals.c.id == approval.id, unchanged)

@@ -35,7 +35,7 @@ async def soon(about: str, work: Coroutine[Any, Any, None]) -> None:
     """Does the work beside the run, after earlier work about the same; here and now outside of `beside`."""
     works = _works.get()
     if works is None:
-        await work
+        await _after(None, about, work)
     else:
         works[about] = asyncio.create_task(_after(works.get(about), about, work))
 

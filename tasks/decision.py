@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection
 
 from blocks.config import Config
-from blocks.schema import triggers
 from tasks import (
     approvals,
     controls,
     demands,
     incidents,
     notices,
+    people,
     proposal,
     record,
     report,
@@ -24,8 +24,6 @@ from tasks.platform import Platform
 
 LONGEST_NAME = 200
 LONGEST_COMMENT = 4000
-_PERSONAL = ("slack", "whatsapp", "run", "cli")
-"""Sources of triggers behind which a person stands."""
 
 
 class NotAllowed(Exception):
@@ -45,7 +43,8 @@ async def decide(
     """Records a decision; of any number of people, the first ones decide.
 
     A fix with a dangerous action, or one that needs several people, is approved by verified people only, and
-    never by who asked for the run. One rejection is enough.
+    never by who asked for the run. Of several, those count who may still approve when the last one does. One
+    rejection is enough.
 
     Args:
         by: the person's name; a claim unless `verified`.
@@ -59,10 +58,11 @@ async def decide(
     name = " ".join(by.split())[:LONGEST_NAME]
     if not name:
         raise NotAllowed("a decision needs the name of the person who takes it")
+    name = people.known_as(platform.config, name)
     words = comment.strip()[:LONGEST_COMMENT]
 
     def write(conn: Connection) -> approvals.Decision:
-        asked = approvals.get(conn, approval_id)
+        asked = approvals.locked(conn, approval_id)
         if asked.status == "waiting" and asked.expires_at > utc():
             _check(conn, platform, asked, approve, name, verified, words)
         decision = approvals.decide(
@@ -74,6 +74,7 @@ async def decide(
             verified=verified,
             comment=words,
             needed=demands.needed(platform.config, asked),
+            count=lambda given: demands.counted(conn, platform.config, asked, given),
         )
         _follow(conn, platform.config, asked, decision)
         return decision
@@ -134,8 +135,7 @@ def _check(
     comment: str,
 ) -> None:
     settings = platform.config
-    allowed = demands.approvers(settings, asked)
-    if allowed is not None and votes.identity(name) not in map(votes.identity, allowed):
+    if not demands.may_decide(settings, asked, name):
         groups = ", ".join(platform.domain(asked.domain).guardrails.approvers)
         raise NotAllowed(
             f"{name} is not among the approvers of {asked.domain} ({groups}; see platform.people). "
@@ -166,16 +166,14 @@ def _check_strictly(conn: Connection, settings: Config, asked: Approval, name: s
             f"{what} needs {approver}; a typed name is no verification. Decide in Slack, or by "
             f"`aspora approve` with a personal token. Nothing was decided."
         )
-    in_slack = list(settings.slack.users.values())
-    for person, is_person in _askers(conn, asked.run_id):
-        if votes.may_be_one(name, person, in_slack if is_person else [person]):
-            raise NotAllowed(
-                f"{_doubt(name, person)} asked for this run; {what} needs somebody else's approval. "
-                f"Nothing was decided."
-            )
-    for vote in votes.of(conn, asked.id):
-        differs = votes.identity(name) != vote.person
-        if vote.verified and differs and votes.may_be_one(name, vote.name, in_slack):
+    if person := demands.asker(conn, settings, asked, name):
+        raise NotAllowed(
+            f"{_doubt(name, person)} asked for this run; {what} needs somebody else's approval. "
+            f"Nothing was decided."
+        )
+    for vote in demands.approved(conn, settings, asked):
+        differs = votes.identity(name) != votes.identity(vote.name)
+        if differs and votes.may_be_one(name, vote.name, settings.slack.users.values()):
             raise NotAllowed(
                 f"{_doubt(name, vote.name)} has approved before; {what} needs different people. "
                 f"Nothing was decided."
@@ -187,14 +185,6 @@ def _doubt(name: str, person: str) -> str:
     if votes.identity(name) == votes.identity(person):
         return name
     return f"{name} may be {person}, since slack.users does not tell who is who, and {person}"
-
-
-def _askers(conn: Connection, run_id: str) -> list[tuple[str, bool]]:
-    """Who asked for the run, and whether it is a person rather than a machine."""
-    own = select(triggers.c.id).where(triggers.c.run_id == run_id).scalar_subquery()
-    of_run = or_(triggers.c.run_id == run_id, triggers.c.part_of == own)
-    query = select(triggers.c.asked_by, triggers.c.source).where(of_run, triggers.c.asked_by != "")
-    return [(row.asked_by, row.source in _PERSONAL) for row in conn.execute(query)]
 
 
 def _rejected(conn: Connection, asked: Approval) -> incidents.Incident:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, or_, select
+
 from blocks.config import Action, Config
-from tasks import people
+from blocks.schema import triggers
+from tasks import people, votes
 from tasks.approvals import Approval
+from tasks.votes import Vote, identity
+
+_PERSONAL = ("slack", "whatsapp", "run", "cli")
+"""Sources of triggers behind which a person stands."""
 
 
 def needed(settings: Config, asked: Approval) -> int:
@@ -31,6 +40,51 @@ def approvers(settings: Config, asked: Approval) -> list[str] | None:
         return None
     more = domain.guardrails.escalate_to if asked.escalated_at else []
     return people.members(settings, [*domain.guardrails.approvers, *more])
+
+
+def may_decide(settings: Config, asked: Approval, name: str) -> bool:
+    """Whether this person is among those who may decide on it."""
+    allowed = approvers(settings, asked)
+    return allowed is None or _same(settings, name) in {_same(settings, each) for each in allowed}
+
+
+def asker(conn: Connection, settings: Config, asked: Approval, name: str) -> str | None:
+    """Who asked for the run, or for a part of it, and may be this person; None if nobody."""
+    own = select(triggers.c.id).where(triggers.c.run_id == asked.run_id).scalar_subquery()
+    of_run = or_(triggers.c.run_id == asked.run_id, triggers.c.part_of == own)
+    query = select(triggers.c.asked_by, triggers.c.source).where(of_run, triggers.c.asked_by != "")
+    in_slack = list(settings.slack.users.values())
+    for row in conn.execute(query):
+        person = people.known_as(settings, row.asked_by)
+        others = in_slack if row.source in _PERSONAL else [person]
+        if votes.may_be_one(people.known_as(settings, name), person, others):
+            return person
+    return None
+
+
+def approved(conn: Connection, settings: Config, asked: Approval) -> list[Vote]:
+    """Whose approvals count now, under the names that the config now has for them."""
+    return counted(conn, settings, asked, votes.of(conn, asked.id))
+
+
+def counted(conn: Connection, settings: Config, asked: Approval, given: Iterable[Vote]) -> list[Vote]:
+    """Those of the votes that count now: of people who may still approve, each of them once."""
+    strict, in_slack = verified(settings, asked), list(settings.slack.users.values())
+    kept: list[Vote] = []
+    for vote in given:
+        name = people.known_as(settings, vote.name)
+        if not may_decide(settings, asked, name) or any(
+            votes.may_be_one(name, other.name, in_slack) for other in kept
+        ):
+            continue
+        if strict and (not vote.verified or asker(conn, settings, asked, name)):
+            continue
+        kept.append(vote.model_copy(update={"name": name}))
+    return kept
+
+
+def _same(settings: Config, name: str) -> str:
+    return identity(people.known_as(settings, name))
 
 
 def _now(settings: Config, asked: Approval) -> list[Action]:

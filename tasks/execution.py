@@ -12,10 +12,10 @@ from typing import Any
 
 from blocks import config
 from blocks.model import AnswerLost, ModelError, Request, Turn, Usage, connect, price, take_turn
-from tasks import journal, record, spend
+from tasks import admission, journal, record, spend
 from tasks.clock import utc
 from tasks.domain import Skill, ToolResult
-from tasks.loop import BudgetEnded, Loop, Result, Setting
+from tasks.loop import Halted, Loop, Result, Setting
 from tasks.offline import OfflineTransport
 from tasks.platform import Platform
 from tasks.progress import tell
@@ -26,6 +26,8 @@ BYTES_PER_TOKEN = 2.5
 OVERHEAD_TOKENS = 1000
 """What the API adds to a request for tools and the answer's form."""
 LEASE = timedelta(minutes=5)
+SWITCH_SECONDS = 1.0
+"""Between two looks at the domain's kill switch."""
 ATTEMPTS = 2
 """So often a turn is taken whose answer gets lost on its way."""
 
@@ -49,6 +51,7 @@ class Execution:
         self._settings = self._domain.skill(row.skill_name)
         self._model = platform.config.models[self._settings.model]
         self._steps = {step.sequence: step for step in steps}
+        self._look_again = time.monotonic() + SWITCH_SECONDS
 
     async def run(self, skill: Skill) -> Result:
         """Runs the skill's loop; what it did before a crash is not done again."""
@@ -91,8 +94,9 @@ class Execution:
         """Reserves what the turn may cost, takes it, and settles with its step in one transaction.
 
         Raises:
-            BudgetEnded: a budget does not allow it.
+            Halted: a budget does not allow it, or the domain was stopped.
         """
+        await self._check_switch()
         started_at, started = utc(), time.perf_counter()
         turn, reservation = await self._take(sequence, request, take)
         cost = 0 if self._offline else price(request.model, turn.usage)
@@ -166,6 +170,18 @@ class Execution:
             schema=_schema(skill),
         )
 
+    async def _check_switch(self) -> None:
+        """Looks at the domain's kill switch, once a second at most."""
+        now = time.monotonic()
+        if now < self._look_again:
+            return
+        self._look_again = now + SWITCH_SECONDS
+        domain = self._row.domain
+        try:
+            await self._platform.database.read(lambda conn: admission.check_switch(conn, domain))
+        except admission.Refused as error:
+            raise Halted(str(error)) from error
+
     async def _reserve(self, sequence: int, request: Request) -> spend.Reservation | None:
         if self._offline:
             return None
@@ -190,7 +206,7 @@ class Execution:
                 )
             )
         except spend.BudgetExceeded as error:
-            raise BudgetEnded(str(error)) from error
+            raise Halted(str(error)) from error
 
 
 def _without(missing: Mapping[str, str], result: Result) -> Result:

@@ -73,7 +73,7 @@ async def carry_out(platform: Platform, approval_id: str, toolbox: Toolbox) -> a
     return await platform.database.read(lambda conn: approvals.get(conn, approval_id))
 
 
-def abandoned(approval: approvals.Approval, now: datetime | None = None) -> bool:
+def abandoned(approval: approvals.Standing, now: datetime | None = None) -> bool:
     """Whether an approved fix was begun, or should have been, by a process that is gone."""
     at = utc(now)
     if approval.status != "approved" or approval.decided_at is None:

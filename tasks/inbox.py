@@ -20,6 +20,8 @@ State = Literal[
 ]  # fmt: skip
 Result = Literal["completed", "awaiting_approval", "no_action", "refused", "failed"]
 
+MOST_ATTEMPTS = 6
+"""How often a run is started at most that its process, or Prefect, left in the lurch."""
 WAITING: tuple[State, ...] = ("pending", "deferred")
 
 _SERIALISE = 4_160_227
@@ -94,6 +96,7 @@ def accept(
     dedupe_key: str,
     payload: Any = None,
     *,
+    asked_by: str = "",
     now: datetime | None = None,
 ) -> Trigger:
     """Store a trigger and give its run an id. The same `dedupe_key` again returns the first one unchanged."""
@@ -103,6 +106,7 @@ def accept(
         "dedupe_key": dedupe_key,
         "payload": payload,
         "state": "pending",
+        "asked_by": asked_by,
         "created_at": utc(now),
     }
     return find_same(conn, dedupe_key) or add(conn, values)
@@ -255,18 +259,25 @@ def defer(conn: Connection, id: str, reason: str, next_attempt_at: datetime, giv
 
 
 def due(conn: Connection, at: datetime, limit: int) -> list[Trigger]:
-    """Waiting triggers whose runs the platform starts, and that are to be looked at now, oldest first."""
+    """Waiting triggers whose runs the platform starts, and that are to be looked at now, oldest first.
+
+    Of more than `limit`, each domain gets its share: what was not looked at yet, then what is due longest.
+    """
     starts = or_(triggers.c.received.is_not(None), and_(triggers.c.source == "run", triggers.c.attempts > 0))
     now = or_(triggers.c.next_attempt_at.is_(None), triggers.c.next_attempt_at <= at)
-    query = select(triggers).where(triggers.c.state.in_(WAITING), starts, now)
-    rows = conn.execute(query.order_by(triggers.c.created_at, triggers.c.id).limit(limit))
-    return [Trigger.model_validate(row) for row in rows]
+    turn = (triggers.c.next_attempt_at.asc().nulls_first(), triggers.c.created_at, triggers.c.id)
+    place = func.row_number().over(partition_by=triggers.c.domain, order_by=turn).label("place")
+    queued = select(triggers.c.id, place).where(triggers.c.state.in_(WAITING), starts, now).subquery()
+    query = select(triggers).join(queued, queued.c.id == triggers.c.id)
+    rows = conn.execute(query.order_by(queued.c.place, *turn).limit(limit))
+    found = [Trigger.model_validate(row) for row in rows]
+    return sorted(found, key=lambda each: (each.created_at, each.id))
 
 
-def promised(conn: Connection) -> dict[str, int]:
-    """Domain → triggers whose event was sent and whose run has not started."""
+def promised(conn: Connection, since: datetime) -> dict[str, int]:
+    """Domain → triggers whose event was sent after `since` and whose run has not started."""
     query = select(triggers.c.domain, func.count()).where(
-        triggers.c.state.in_(WAITING), triggers.c.dispatched_at.is_not(None)
+        triggers.c.state.in_(WAITING), triggers.c.dispatched_at > since
     )
     return dict(conn.execute(query.group_by(triggers.c.domain)).tuples().all())
 
@@ -333,6 +344,12 @@ def renew(conn: Connection, id: str, values: Mapping[str, Any]) -> None:
 def exists(conn: Connection, run_id: str) -> bool:
     """Whether a trigger has this run."""
     return conn.execute(select(triggers.c.id).where(triggers.c.run_id == run_id)).first() is not None
+
+
+def claim_asked(conn: Connection, id: str, person: str) -> None:
+    """Note who asked for a trigger's run, if nobody is known to have."""
+    nobody = and_(triggers.c.id == id, triggers.c.asked_by == "")
+    conn.execute(update(triggers).where(nobody).values(asked_by=person))
 
 
 def join(conn: Connection, ids_: Sequence[str], id: str) -> None:

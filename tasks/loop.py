@@ -31,8 +31,8 @@ _FENCE = re.compile(r"```(?:json)?\s*(.*)```", re.DOTALL)
 Outcome = Literal["success", "partial", "error", "refused"]
 
 
-class BudgetEnded(Exception):
-    """A budget does not allow the next turn. The message names the budget."""
+class Halted(Exception):
+    """A guardrail does not allow the next turn. The message names it."""
 
 
 class Journal(Protocol):
@@ -48,7 +48,7 @@ class Journal(Protocol):
         """Reserves the turn's cost, takes it, and records it together with what it really cost.
 
         Raises:
-            BudgetEnded: a budget does not allow it.
+            Halted: a guardrail does not allow it.
         """
 
     async def keep(self, sequence: int, result: ToolResult, seconds: float) -> None:
@@ -130,7 +130,7 @@ class Loop:
                 raise
             wall_time = format_duration(self._setting.limits.wall_time)
             return self._partial(f"the time limit of {wall_time} was reached")
-        except BudgetEnded as ended:
+        except Halted as ended:
             return self._partial(str(ended)) if self._turns > 1 else self._end("refused", None, str(ended))
         except ModelError as error:
             return self._end("error", None, str(error))

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from blocks.config import Config
-from tasks import ids, inbox, messages, people, telling, votes
+from tasks import demands, ids, inbox, messages, people, telling, votes
 from tasks import report as reports
 from tasks.approvals import Approval, Decision
 from tasks.clock import utc
@@ -260,7 +260,7 @@ def _replace(
 
 
 def _asking(conn: Connection, settings: Config, approval: Approval) -> Write:
-    approved = votes.of(conn, approval.id)
+    approved = demands.approved(conn, settings, approval)
 
     def write(m: Markup) -> list[Paragraph]:
         commands = (f"aspora show {m.data(approval.execution_id)}", f"aspora approve {approval.id} --as NAME")

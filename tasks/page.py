@@ -20,9 +20,13 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#!|~])")
 _START = re.compile(r"^(\d*)([-+=.])")
 _ADDRESS = re.compile(r":(?=//)|\bwww(?=\.)", re.IGNORECASE)
 _LONGEST = 400
+_ROWS = 50
+"""Records of one table."""
+_COLUMNS = 14
+"""Records with more fields are listed one under the other."""
 _HIDDEN = (
     "actions", "context", "patterns", "evidence", "ruled_out", "refuted_by", "fixes", "effect", "result",
-    "previous", "picture",
+    "previous", "picture", "findings",
 )  # fmt: skip
 
 
@@ -105,9 +109,12 @@ def _output(row: record.Execution) -> str:
     output = row.output_data
     if not isinstance(output, dict):
         return "## Output\n\nnone"
-    parts = [f"## Output\n\n{_fields(output)}"]
+    records = _records(output)
+    parts = [f"## Output\n\n{_fields({name: output[name] for name in output if name not in records})}"]
+    parts += [_list("Findings", output.get("findings", []))]
     parts += [_picture(output["picture"])] if output.get("picture") else []
-    parts += [_patterns(output["patterns"])] if output.get("patterns") else []
+    parts += [_table(output["patterns"])] if output.get("patterns") else []
+    parts += [f"### {name}\n\n{_table(rows)}" for name, rows in records.items()]
     parts += [_list("Evidence", [_evidence(item) for item in output.get("evidence", [])])]
     parts += [_list("Would refute it", output.get("refuted_by", []))]
     dropped = [f"{item['cause']}: {item['reason']}" for item in output.get("ruled_out", [])]
@@ -123,11 +130,34 @@ def _picture(lines: list[str]) -> str:
     return "\n".join(("```text", *shown, "```"))
 
 
-def _patterns(patterns: list[dict[str, Any]]) -> str:
-    columns = [name for name, value in patterns[0].items() if not isinstance(value, dict | list)]
-    rows = [" | ".join(escape(_short(pattern.get(name))) for name in columns) for pattern in patterns]
+def _records(output: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What else the output lists record by record."""
+    return {name: value for name, value in output.items() if name not in _HIDDEN and _lists_records(value)}
+
+
+def _lists_records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _table(records: list[dict[str, Any]]) -> str:
+    columns = [name for name, value in records[0].items() if not isinstance(value, dict | list)]
+    shown, more = records[:_ROWS], len(records) - _ROWS
+    table = _wide(shown, columns) if len(columns) > _COLUMNS else _narrow(shown, columns)
+    return f"{table}\n\nand {more} more" if more > 0 else table
+
+
+def _narrow(records: list[dict[str, Any]], columns: list[str]) -> str:
+    rows = [" | ".join(escape(_short(one.get(name))) for name in columns) for one in records]
     rule = " | ".join("---" for _ in columns)
     return "\n".join(f"| {line} |" for line in (" | ".join(columns), rule, *rows))
+
+
+def _wide(records: list[dict[str, Any]], columns: list[str]) -> str:
+    first, *others = columns
+    return "\n\n".join(
+        f"**{escape(_short(one.get(first))) or '–'}**\n\n{_fields({name: one.get(name) for name in others})}"
+        for one in records
+    )
 
 
 def _evidence(item: Mapping[str, Any]) -> str:

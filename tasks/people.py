@@ -24,6 +24,12 @@ def of_slack(settings: Config, user_id: str) -> str:
     return settings.slack.users.get(user_id, f"{SLACK}{user_id}")
 
 
+def known_as(settings: Config, name: str) -> str:
+    """The person whom the config now knows behind a name like `slack:U0ANN`; any other name as it is."""
+    accounts = {identity(f"{SLACK}{id}"): person for id, person in settings.slack.users.items()}
+    return accounts.get(identity(name), name)
+
+
 def slack_ids(settings: Config, named: Iterable[str]) -> list[str]:
     """Slack accounts of those people who have one."""
     wanted = {identity(each) for each in members(settings, named)}

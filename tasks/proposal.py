@@ -74,10 +74,9 @@ async def propose(
             approvals.decide(conn, asked.id, True, by="config", via="no human_in_loop")
         elif asked.status == "waiting":
             notices.asked(conn, platform.config, asked)
-        for older in approvals.find(conn, domain=row.domain, statuses=("superseded",)):
-            if older.superseded_by == asked.id:
-                report.conclude(conn, older.run_id)
-                notices.superseded(conn, platform.config, older)
+        for older in approvals.superseded(conn, asked.id):
+            report.conclude(conn, older.run_id)
+            notices.superseded(conn, platform.config, older)
         return asked
 
     asked = await platform.database.write(ask)

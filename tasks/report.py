@@ -15,7 +15,7 @@ _UNDONE = ("rejected", "expired", "superseded")
 
 def result(conn: Connection, run_id: str) -> tuple[inbox.Result, str]:
     """A run's result and the reason for it, once its skills have ended or wait."""
-    executions, asked = record.of_run(conn, run_id), approvals.find(conn, run_id=run_id)
+    executions, asked = record.of_run(conn, run_id), approvals.of_run(conn, run_id)
     if any(approval.status in _OPEN for approval in asked):
         return "awaiting_approval", ""
     specialists = [row for row in executions if row.skill_role == "specialist"]
@@ -56,7 +56,7 @@ def of_run(conn: Connection, run_id: str) -> dict[str, Any]:
         "reason": trigger.reason,
         "executions": [execution(row) for row in record.of_run(conn, trigger.run_id)],
         "handoffs": [_handoff(each) for each in handoffs.of_run(conn, trigger.run_id)],
-        "approvals": [approval(each) for each in approvals.find(conn, run_id=trigger.run_id)],
+        "approvals": [approval(each) for each in approvals.of_run(conn, trigger.run_id)],
     }
 
 

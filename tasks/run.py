@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
+import httpx
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
@@ -19,10 +20,11 @@ from tasks.domain import Domain
 from tasks.execution import allowed_actions
 from tasks.handoffs import Handoff
 from tasks.lease import claimant
+from tasks.outage import outage
 from tasks.platform import Platform, opened
 from tasks.progress import tell
 from tasks.routing import Route, Router
-from tasks.skill import SkillFailed, equipped
+from tasks.skill import SkillFailed, equipped, is_over
 from tasks.together import together
 
 HEARTBEAT_SECONDS = 15.0
@@ -192,8 +194,15 @@ class Run:
                 lambda conn: record.finish(conn, row.execution_id, "refused", error=reason)
             )
             return
-        with contextlib.suppress(SkillFailed):
+        try:
             await flow(row.execution_id)
+        except SkillFailed:
+            return
+        except httpx.HTTPError as error:
+            over = await self._platform.database.read(lambda conn: is_over(conn, row.execution_id))
+            if not over or not outage(error):
+                raise
+            tell("run", f"its work is done, and Prefect does not know: {outage(error)}", row.skill_name)
 
     async def _get(self, execution_id: str) -> record.Execution:
         return await self._platform.database.read(lambda conn: record.get(conn, execution_id))
@@ -216,7 +225,8 @@ async def admitted(
 ) -> AsyncIterator[Run]:
     """A run of the domain, claimed and admitted; its end is recorded when the block ends.
 
-    A run from outside, or of a flow run, that is interrupted waits to be started again.
+    A run from outside, or of a flow run, that is interrupted waits to be started again. So does one that
+    can't reach Prefect, a few times.
 
     Args:
         given: the run's input; a stored trigger's payload replaces it.
@@ -278,15 +288,20 @@ def _admit(
 
 @asynccontextmanager
 async def _heartbeat(platform: Platform, trigger: inbox.Trigger, owner: str) -> AsyncIterator[None]:
-    """Holds the claim while the block runs."""
+    """Holds the claim while the block runs; cancels the block once another process has taken it over."""
+    block = asyncio.current_task()
 
     async def beat() -> None:
-        while True:
+        held = True
+        while held:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             with contextlib.suppress(DatabaseError):
-                await platform.database.write(
+                held = await platform.database.write(
                     lambda conn: inbox.extend(conn, trigger.id, owner, admission.LEASE)
                 )
+        tell("run", f"run {trigger.run_id} was taken over by another process, and stops here")
+        if block:
+            block.cancel()
 
     beating = asyncio.create_task(beat())
     try:
@@ -297,8 +312,8 @@ async def _heartbeat(platform: Platform, trigger: inbox.Trigger, owner: str) -> 
 
 async def _end(platform: Platform, trigger: inbox.Trigger, owner: str, error: BaseException | None) -> None:
     def end(conn: Connection) -> None:
-        if _interrupted(error) and inbox.get(conn, trigger.id).goes_on:
-            inbox.finish(conn, trigger.id, owner, "deferred", reason="interrupted; it goes on by itself")
+        if why := _cut_off(error, inbox.get(conn, trigger.id)):
+            inbox.finish(conn, trigger.id, owner, "deferred", reason=f"{why}; it goes on by itself")
             return
         result, reason = report.result(conn, trigger.run_id)
         if error and result != "refused":
@@ -308,6 +323,15 @@ async def _end(platform: Platform, trigger: inbox.Trigger, owner: str, error: Ba
             notices.ended(conn, platform.config, inbox.get(conn, trigger.id))
 
     await platform.database.write(end)
+
+
+def _cut_off(error: BaseException | None, trigger: inbox.Trigger) -> str:
+    """Why a run has to stop that is to go on later; empty if it is over, or nobody starts it again."""
+    if not trigger.goes_on:
+        return ""
+    if _interrupted(error):
+        return "interrupted"
+    return outage(error) if trigger.attempts < inbox.MOST_ATTEMPTS else ""
 
 
 def _interrupted(error: BaseException | None) -> bool:
@@ -320,4 +344,4 @@ def _reason(error: BaseException) -> str:
         return str(error)
     if _interrupted(error):
         return "interrupted"
-    return f"{type(error).__name__}: {error}"[:500]
+    return outage(error) or f"{type(error).__name__}: {error}"[:500]

@@ -53,12 +53,17 @@ async def perform(execution_id: str) -> None:
                 await _perform(platform, row, steps, toolbox)
 
 
-def _stand(conn: Connection, execution_id: str) -> tuple[record.Execution, bool, list[journal.Step]]:
-    """The execution, whether it still has to run, and its steps so far. A proposed fix waits for people."""
+def is_over(conn: Connection, execution_id: str) -> bool:
+    """Whether there is nothing left to run: the execution has an outcome, or its fix waits for people."""
     row = record.get(conn, execution_id)
     asked = approvals.find(conn, run_id=row.run_id)
-    waits = any(approval.execution_id == execution_id for approval in asked)
-    return row, row.outcome is None and not waits, journal.steps(conn, execution_id)
+    return row.outcome is not None or any(approval.execution_id == execution_id for approval in asked)
+
+
+def _stand(conn: Connection, execution_id: str) -> tuple[record.Execution, bool, list[journal.Step]]:
+    """The execution, whether it still has to run, and its steps so far."""
+    due = not is_over(conn, execution_id)
+    return record.get(conn, execution_id), due, journal.steps(conn, execution_id)
 
 
 async def _perform(

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, insert, select, update
 
 from blocks.schema import approver_tokens
 from tasks.clock import utc
-from tasks.votes import identity
+from tasks.votes import doubt, identity
 
 PREFIX = "aspora-"
 VARIABLE = "ASPORA_APPROVER_TOKEN"
@@ -37,7 +37,8 @@ def issue(conn: Connection, person: str, now: datetime | None = None) -> str:
 
 
 def revoke(conn: Connection, person: str, now: datetime | None = None) -> int:
-    """Revoke all tokens of a person; how many there were."""
+    """Revoke all tokens of a person; how many there were. Approvals given by them no longer count."""
+    doubt(conn, person, "cli")
     valid = select(approver_tokens).where(approver_tokens.c.revoked_at.is_(None))
     theirs = [row.digest for row in conn.execute(valid) if identity(row.person) == identity(person)]
     chosen = update(approver_tokens).where(approver_tokens.c.digest.in_(theirs))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 
 from blocks.database import insert_new
-from blocks.schema import votes
+from blocks.schema import approvals, votes
 from tasks.clock import utc
 
 SLACK = "slack:"
@@ -80,3 +80,17 @@ def of(conn: Connection, approval_id: str) -> list[Vote]:
     query = select(votes).where(votes.c.approval_id == approval_id)
     rows = conn.execute(query.order_by(votes.c.created_at, votes.c.person))
     return [Vote.model_validate(row) for row in rows]
+
+
+def keep(conn: Connection, approval_id: str, counted: Iterable[Vote]) -> None:
+    """Forget the votes that did not count, so that the record names who approved."""
+    people = [vote.person for vote in counted]
+    others = and_(votes.c.approval_id == approval_id, votes.c.person.not_in(people))
+    conn.execute(delete(votes).where(others))
+
+
+def doubt(conn: Connection, name: str, via: str) -> None:
+    """A person's votes on what still waits, given this way, are no longer verified."""
+    waiting = select(approvals.c.id).where(approvals.c.status == "waiting")
+    theirs = and_(votes.c.person == identity(name), votes.c.via == via, votes.c.approval_id.in_(waiting))
+    conn.execute(update(votes).where(theirs).values(verified=False))

@@ -66,6 +66,15 @@ async def test_failed_work_is_logged_and_stops_neither_the_run_nor_later_work(
     assert "no route to Prefect" in caplog.text
 
 
+async def test_failed_work_outside_of_a_block_fails_nothing_either(caplog: pytest.LogCaptureFixture) -> None:
+    async def failing() -> None:
+        raise OSError("no route to Prefect")
+
+    with caplog.at_level(logging.WARNING):
+        await soon("ecm-x1", failing())
+    assert "no route to Prefect" in caplog.text
+
+
 async def test_work_of_a_failing_run_is_done_too() -> None:
     done: list[str] = []
 

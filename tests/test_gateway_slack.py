@@ -211,6 +211,18 @@ async def test_a_command_is_handed_on(town: Town, chat: dict[str, Any]) -> None:
     assert (answer.json(), chat["heard"]) == ({"text": "ecm is stopped"}, ("@ecm-agent", fields))
 
 
+async def test_a_command_that_is_sent_again_is_not_obeyed_again(town: Town, chat: dict[str, Any]) -> None:
+    """A captured `start actions` must not undo the `stop actions` that came after it."""
+    chat["said"] = {"text": "actions are started"}
+    body = urlencode({"command": "/aspora", "text": "start actions", "user_id": "U0ANNA"}).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **slack_signed(body)}
+    first, second = [
+        await town.client.post("/slack/commands", content=body, headers=headers) for _ in range(2)
+    ]
+    assert (first.status_code, second.status_code) == (200, 409)
+    assert "obeyed already" in second.json()["error"]
+
+
 async def test_slack_never_waits_long(
     town: Town, chat: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,17 @@ async def test_each_address_has_its_own_proof(
     assert len(town.rows()) == 1
 
 
+async def test_a_copied_signed_request_starts_nothing_under_another_key(town: Town) -> None:
+    """The signature covers the body and not the header."""
+    for key in ("", "a", "b"):
+        headers = partner_signed(b"{}") | {"Content-Type": "application/json", "Idempotency-Key": key}
+        if not key:
+            del headers["Idempotency-Key"]
+        answer = await town.client.post("/api/ecm/signed", content=b"{}", headers=headers)
+        assert answer.status_code == 202
+    assert len(town.rows()) == 1
+
+
 async def test_a_bare_hex_signature(town: Town) -> None:
     """As some senders write it."""
     digest = partner_signed(b"{}")["X-Partner-Signature"].removeprefix("sha256=").upper()

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks import approvals, spend
+from blocks.database import Database
+from tasks import approvals, controls, spend
 from tests import canned_tools
 from tests.anthropic_server import Held, calls, message, says
 from tests.model_world import (
@@ -336,6 +337,25 @@ async def test_execution_budget_ends_in_the_middle(world):
     assert "the budget of execution" in row.error
     assert 0 < row.cost_micro <= 200_000
     assert row.cost_micro == world.spent() == 61_500 * len(world.server.requests)
+
+
+async def test_a_domain_that_is_stopped_ends_its_skills_under_way(world, monkeypatch):
+    """Before the next model turn; what was found so far is kept."""
+    monkeypatch.setattr("tasks.execution.SWITCH_SECONDS", 0)
+
+    def stop(conn):
+        controls.stop(conn, controls.domain("ecm"), by="ada", reason="migration")
+
+    def answer(_):
+        Database(f"sqlite:///{world.home / 'aspora.db'}").write_now(stop)
+        return {"found": 1}
+
+    canned_tools.ANSWERS["query_application_logs"] = answer
+    world.server.script(then=calls(LOGS))
+    row = await world.skill()
+    assert row.outcome == "partial"
+    assert "domain ecm was stopped by ada (migration)" in row.error
+    assert len(world.server.requests) == 1
 
 
 async def test_budget_ends_before_the_second_try_for_an_answer(world):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
 from blocks.database import Database
-from flows.orchestrator.dispatch import BATCH, MOST_ATTEMPTS, dispatch, recover
+from flows import orchestrator
+from flows.orchestrator.dispatch import BATCH, BEGINNING, dispatch, recover
 from tasks import admission, controls, inbox, lease, notices
 from tasks.platform import Platform
 from tests.orchestrated import ALERT, Prefect, alert, platform_of, received, row
@@ -49,6 +54,14 @@ def guarded(database: Database, **guardrails: Any) -> Platform:
     from dataclasses import replace
 
     return replace(platform, config=type(platform.config).model_validate(config))
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Waits in this thread until it is so."""
+    end = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def stopped(platform: Platform) -> None:
@@ -149,6 +162,90 @@ async def test_what_was_sent_counts_as_started(database: Database, prefect: Pref
     database.write_now(lambda c: inbox.finish(c, triggers[0].id, owner, "done", result="no_action"))
     await dispatch(platform, prefect, at + 29 * SECOND)
     assert [id for id, _ in prefect.events] == [each.id for each in triggers[:4]]
+
+
+async def test_a_domain_without_a_worker_holds_up_no_other(database: Database, prefect: Prefect) -> None:
+    """What was sent and does not begin counts for two minutes."""
+    other = {**ALERT, "match": {"alertname": "Other"}, "domain": "fraud"}
+    platform = platform_of(database, ALERT, other, guardrails={"max_parallel_runs": 3})
+    for _ in range(3):
+        prefect.run(received(platform, alert()), "SCHEDULED", "Late")
+    await dispatch(platform, prefect, NOW)
+    assert len(prefect.events) == 3
+    waits = received(platform, alert(alertname="Other"), NOW + SECOND)
+    await dispatch(platform, prefect, NOW + SECOND)
+    assert "has 3 runs under way" in row(platform, waits.id).reason
+    await dispatch(platform, prefect, NOW + BEGINNING)
+    assert [id for id, _ in prefect.events[3:]] == [waits.id]
+
+
+async def test_what_was_deferred_long_ago_does_not_hold_up_what_comes_in(
+    database: Database, prefect: Prefect
+) -> None:
+    other = {**ALERT, "match": {"alertname": "Other"}, "domain": "fraud"}
+    platform = platform_of(database, ALERT, other)
+    stopped(platform)
+    for _ in range(BATCH + 5):
+        received(platform, alert())
+    for _ in range(2):
+        await dispatch(platform, prefect, NOW)
+    fresh = received(platform, alert(alertname="Other"), NOW + MINUTE)
+    await dispatch(platform, prefect, NOW + HOUR)
+    assert prefect.events == [(fresh.id, 1)]
+
+
+async def test_each_domain_has_its_share_of_a_round(database: Database, prefect: Prefect) -> None:
+    other = {**ALERT, "match": {"alertname": "Other"}, "domain": "fraud"}
+    platform = platform_of(database, ALERT, other)
+    stopped(platform)
+    for _ in range(BATCH + 5):
+        received(platform, alert())
+    fresh = received(platform, alert(alertname="Other"), NOW + MINUTE)
+    await dispatch(platform, prefect, NOW + MINUTE)
+    assert prefect.events == [(fresh.id, 1)]
+
+
+async def test_what_waited_in_a_maintenance_window_is_sent_at_its_end(
+    database: Database, prefect: Prefect
+) -> None:
+    window = {"start": NOW - HOUR, "end": NOW + 48 * HOUR}
+    platform = platform_of(database, ALERT, maintenance=[window])
+    trigger = received(platform, alert())
+    await dispatch(platform, prefect, NOW + 48 * HOUR - SECOND)
+    assert prefect.events == []
+    await dispatch(platform, prefect, NOW + 48 * HOUR)
+    assert prefect.events == [(trigger.id, 1)]
+
+
+async def test_alerts_that_end_while_they_are_sent_do_not_deadlock(
+    postgres_url: str, prefect: Prefect
+) -> None:
+    """They end in one transaction, in the other order."""
+    database, gateway = Database(postgres_url), Database(postgres_url)
+    database.migrate()
+    platform = platform_of(database, ALERT)
+    for n, key in enumerate(("a1", "a2")):
+        received(platform, alert(key), NOW + n * SECOND)
+    begun = threading.Event()
+
+    def end(conn: Connection) -> None:
+        orchestrator.resolve(conn, platform, "a2", NOW)
+        begun.set()
+        blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        until(lambda: conn.execute(blocked).scalar_one() > 0)
+        orchestrator.resolve(conn, platform, "a1", NOW)
+
+    async def send() -> None:
+        await asyncio.to_thread(begun.wait, 30)
+        await dispatch(platform, prefect, NOW + MINUTE)
+
+    try:
+        await asyncio.gather(gateway.write(end), send())
+        assert [each.state for each in database.read_now(inbox.find)] == ["done", "done"]
+        assert prefect.events == []
+    finally:
+        database.close()
+        gateway.close()
 
 
 async def test_what_waits_too_long_is_refused_and_told(
@@ -286,13 +383,13 @@ async def test_a_run_that_keeps_dying_fails_with_a_reason(
     trigger = received(platform, alert())
     at = NOW
     while row(platform, trigger.id).state != "failed":
-        assert row(platform, trigger.id).attempts < MOST_ATTEMPTS
+        assert row(platform, trigger.id).attempts < inbox.MOST_ATTEMPTS
         await dispatch(platform, prefect, at)
         claimed(platform, trigger, at, GONE)
         await recover(platform, at + MINUTE)
         at += HOUR
-    assert told == [("ended", f"its process died {MOST_ATTEMPTS} times")]
-    assert len(prefect.events) == MOST_ATTEMPTS
+    assert told == [("ended", f"its process died {inbox.MOST_ATTEMPTS} times")]
+    assert len(prefect.events) == inbox.MOST_ATTEMPTS
 
 
 @pytest.mark.parametrize(("source", "state"), [("run", "pending"), ("cli", "running")])

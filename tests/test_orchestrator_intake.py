@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from blocks.database import Database
+from flows import orchestrator
+from flows.orchestrator.replay import replay
 from tasks import inbox, lease
 from tasks.domain import Incoming
 from tasks.platform import Platform
@@ -71,10 +74,10 @@ def test_what_nothing_matches_is_kept_and_says_so(database: Database) -> None:
 
 
 def test_a_domain_that_is_not_built_yet_says_so(database: Database) -> None:
-    platform = platform_of(database, {**ALERT, "domain": "auto-rca"})
+    platform = platform_of(database, {**ALERT, "domain": "later"})
     kept = received(platform, alert())
-    assert (kept.state, kept.domain) == ("unmatched", "auto-rca")
-    assert kept.reason == "there is no domain 'auto-rca' yet; there are: ecm"
+    assert (kept.state, kept.domain) == ("unmatched", "later")
+    assert kept.reason == f"there is no domain 'later' yet; there are: {', '.join(platform.config.domains)}"
 
 
 # the run's input
@@ -140,6 +143,43 @@ def test_an_alerts_label_names_the_stage(database: Database) -> None:
     assert "the label stage is no stage's name" in refused.reason
 
 
+@pytest.mark.parametrize(
+    ("error", "words"), [(KeyError("stage"), "KeyError: 'stage'"), (AttributeError("no\x1b"), "no�")]
+)
+def test_a_message_that_the_domains_code_fails_on_is_kept_and_replayed_later(
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    words: str,
+) -> None:
+    platform = platform_of(database, ALERT)
+    message = alert(stage="lulu")
+
+    def fails(*_: object) -> Any:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.ecm.DOMAIN", replace(platform.code("ecm"), read=fails))
+        kept = received(platform, message)
+    assert (kept.state, kept.received["fields"]) == ("refused", message.fields)
+    assert kept.reason.startswith("the code of ecm can't read the message (")
+    assert words in kept.reason
+    assert message.dedupe_key in caplog.text
+    again = database.write_now(lambda conn: replay(conn, platform, kept.id, NOW))
+    assert (again.state, again.payload["stage"]) == ("pending", "lulu")
+
+
+def test_a_message_is_kept_while_the_domains_code_can_not_be_imported(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = platform_of(database, ALERT)
+    monkeypatch.setitem(sys.modules, "flows.ecm", None)
+    kept = received(platform, alert())
+    assert kept.state == "refused"
+    assert "ModuleNotFoundError" in kept.reason
+
+
 # what is stored of it
 
 
@@ -192,8 +232,6 @@ def test_many_processes_that_receive_the_same_messages_store_each_once(database:
     failures: list[Exception] = []
 
     def work(number: int) -> None:
-        from flows import orchestrator
-
         batch = messages[number:] + messages[:number]
 
         def receive_all(conn: Any) -> None:
@@ -321,17 +359,47 @@ def test_quiet_holds_before_the_run_has_started_too(database: Database) -> None:
 # maintenance
 
 
-def test_a_maintenance_window_keeps_triggers_and_starts_nothing(database: Database) -> None:
-    window = {"start": NOW - HOUR, "end": NOW + HOUR, "domains": ["ecm"], "reason": "database move"}
-    platform = platform_of(database, ALERT, maintenance=[window])
-    kept = received(platform, alert())
-    assert kept.state == "suppressed"
+WINDOW = {"start": NOW - HOUR, "end": NOW + HOUR, "domains": ["ecm"], "reason": "database move"}
+
+
+def test_what_comes_in_a_maintenance_window_waits_for_its_end(database: Database) -> None:
+    window = WINDOW
+    platform = platform_of(database, ALERT, maintenance=[window, {**window, "end": NOW + MINUTE}])
+    kept = received(platform, alert("a1"))
+    assert (kept.state, kept.next_attempt_at) == ("deferred", NOW + HOUR)
     assert kept.reason == "maintenance until 2026-02-17 09:05 UTC (database move)"
+    assert received(platform, alert("a1"), NOW + MINUTE) == kept
     assert received(platform, alert(), NOW + HOUR).state == "pending"
     others = platform_of(database, ALERT, maintenance=[{**window, "domains": ["fraud"]}])
     assert received(others, alert()).state == "pending"
     everywhere = platform_of(database, ALERT, maintenance=[{**window, "domains": []}])
-    assert received(everywhere, alert()).state == "suppressed"
+    assert received(everywhere, alert()).state == "deferred"
+
+
+def test_an_alert_that_ends_in_the_window_starts_nothing_after_it(database: Database) -> None:
+    platform = platform_of(database, ALERT, maintenance=[WINDOW])
+    received(platform, alert("a1"))
+    over = resolved(platform, "a1", NOW + MINUTE)
+    assert over is not None
+    assert (over.state, over.result, over.reason) == ("done", "no_action", "resolved before it ran")
+
+
+def test_an_incident_of_the_window_is_one_run_after_it(database: Database) -> None:
+    platform = platform_of(database, COUNTED, maintenance=[WINDOW])
+    kept = [received(platform, alert(stage="lulu"), NOW + n * MINUTE) for n in range(4)]
+    assert [each.state for each in kept] == ["counted", "counted", "deferred", "grouped"]
+    assert [row(platform, each.id).part_of for each in kept] == [kept[2].id, kept[2].id, None, kept[2].id]
+
+
+def test_who_asks_in_the_window_is_told_that_it_starts_later(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import notices
+
+    told: list[str] = []
+    monkeypatch.setattr(notices, "deferred", lambda conn, settings, trigger, reason: told.append(reason))
+    received(platform_of(database, MENTION, maintenance=[WINDOW]), mention("look"))
+    assert told == ["maintenance until 2026-02-17 09:05 UTC (database move)"]
 
 
 # resolved
@@ -400,7 +468,7 @@ def test_who_asked_in_a_thread_is_told_that_no_run_will_come(
 
     told: list[str] = []
     monkeypatch.setattr(notices, "refused", lambda conn, settings, trigger, reason: told.append(reason))
-    platform = platform_of(database, {**MENTION, "domain": "fraud"}, {**ALERT, "domain": "fraud"})
+    platform = platform_of(database, {**MENTION, "domain": "later"}, {**ALERT, "domain": "later"})
     received(platform, mention("look"))
     received(platform, alert())
-    assert told == ["there is no domain 'fraud' yet; there are: ecm"]
+    assert told == [f"there is no domain 'later' yet; there are: {', '.join(platform.config.domains)}"]

@@ -136,3 +136,17 @@ def test_what_waits_or_runs_is_not_replayed(aspora: Aspora, world: World, receiv
     unknown = aspora("replay", "trg-nope")
     assert unknown.code == 2
     assert "there is no trigger or run 'trg-nope'" in unknown.err
+
+
+def test_who_replays_has_asked_unless_somebody_else_had(
+    aspora: Aspora, world: World, receive: Receive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their login; what stays refused is not theirs, and gets no further for it."""
+    monkeypatch.setenv("LOGNAME", "zoe")
+    held = {"state": "suppressed"}
+    alert, message, unfit = receive("1"), receive("2"), receive("3", stagge="lulu")
+    world.database.write_now(lambda conn: inbox.renew(conn, alert.id, held))
+    world.database.write_now(lambda conn: inbox.renew(conn, message.id, {**held, "asked_by": "slack:U0ANN"}))
+    asked = [aspora("replay", each.id, "--json").json["asked_by"] for each in (alert, message, unfit)]
+    assert asked == ["zoe", "slack:U0ANN", ""]
+    assert row(world, alert.id).asked_by == "zoe"

@@ -39,6 +39,10 @@ def _page(conn: Connection, run_id: str, text: str) -> str:
         "evidence": [{"tool_call": 1, "source": "logs", "finding": text}],
         "ruled_out": [{"cause": text, "reason": text}],
         "patterns": [{"stuck_at": text, "count": 1}],
+        "findings": [text],
+        "picture": [text],
+        "segments": [{"value": text, "count": 1}],
+        "backtests": [{f"field_{n}": text for n in range(20)}],
     }
     record.finish(conn, row.execution_id, "success", output=output, error=text, trace=text)
     return page(conn, row.execution_id)

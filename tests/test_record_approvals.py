@@ -212,3 +212,50 @@ def test_unknown_approvals_are_named(database: Database) -> None:
     """Whoever types a wrong id is told where to look."""
     with pytest.raises(approvals.UnknownApproval, match=r"'apr-nope'.*aspora approvals"):
         decide(database, "apr-nope")
+
+
+def test_no_number_of_proposals_hides_one(database: Database) -> None:
+    """All of a run, all that wait, and all that a new one took the place of."""
+
+    def fill(conn: record.Connection) -> str:
+        execution = began(conn, "ecm-resolve", "run-1")
+        for number in range(120):
+            subject, at = f"stage-{number}", NOW + number * MINUTE
+            approvals.propose(
+                conn, execution.execution_id, subject=subject, proposal={}, expires=24 * HOUR, now=at
+            )
+        return execution.execution_id
+
+    database.write_now(fill)
+    newer = propose(database, "run-2", subject="stage-0", now=NOW + 3 * HOUR)
+    of_run = database.read_now(lambda conn: approvals.of_run(conn, "run-1"))
+    assert [each.subject for each in of_run] == [f"stage-{number}" for number in reversed(range(120))]
+    assert len(database.read_now(lambda conn: approvals.standing(conn, "waiting"))) == 120
+    (older,) = database.read_now(lambda conn: approvals.superseded(conn, newer.id))
+    assert older == of_run[-1]
+
+
+def test_only_those_that_are_due_are_read(database: Database) -> None:
+    """Reminders count from the last one, escalation from the beginning and once, neither after the end."""
+    first, second = propose(database), propose(database, "run-2", subject="swift", now=NOW + HOUR)
+    propose(database, "run-3", subject="fedwire", expires=HOUR)
+
+    def due(remind: timedelta | None, escalate: timedelta | None) -> set[str]:
+        at = NOW + 2 * HOUR
+        before = {
+            "reminded_before": at - remind if remind else None,
+            "created_before": at - escalate if escalate else None,
+        }
+        return {each.id for each in database.read_now(lambda c: approvals.uncalled(c, "ecm", at, **before))}
+
+    assert due(None, None) == set()
+    assert due(HOUR, None) == {first.id, second.id}
+    assert due(None, 2 * HOUR) == {first.id}
+    database.write_now(lambda conn: approvals.remind(conn, first, NOW + 90 * MINUTE))
+    database.write_now(lambda conn: approvals.escalate(conn, first, NOW + 90 * MINUTE))
+    assert due(HOUR, None) == {second.id}
+    assert due(None, 2 * HOUR) == set()
+    assert [database.read_now(lambda c, h=h: approvals.overdue(c, NOW + h * MINUTE)) for h in (59, 60)] == [
+        False,
+        True,
+    ]

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, update
 
+from blocks.schema import triggers
 from flows import orchestrator
 from flows.ecm import DOMAIN
 from flows.ecm.models import EcmInput
@@ -202,3 +204,21 @@ async def test_the_kill_switch_holds_a_run_that_would_go_on_until_it_is_lifted(
     world.database.write_now(lambda conn: controls.start(conn, controls.domain("ecm"), by="bob"))
     await dispatch(platform, prefect, datetime.now(UTC) + HOUR)
     assert prefect.events == [(trigger.id, 1)]
+
+
+async def test_a_run_that_another_process_took_over_stops(
+    world: World, trigger: inbox.Trigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that slept past its lease must not go on spending beside the new one."""
+    monkeypatch.setattr("tasks.run.HEARTBEAT_SECONDS", 0.01)
+
+    def take_over(conn: Connection) -> None:
+        held = triggers.c.id == trigger.id
+        conn.execute(update(triggers).where(held).values(claimed_by="another", attempts=2))
+
+    with pytest.raises(asyncio.CancelledError):
+        async with admitted(DOMAIN, EcmInput(), trigger.id):
+            await asyncio.to_thread(world.database.write_now, take_over)
+            await asyncio.sleep(30)
+    kept = row(world, trigger.id)
+    assert (kept.state, kept.claimed_by) == ("running", "another")

@@ -44,6 +44,36 @@ def test_a_token_verifies_who_decides(
     assert approval(world).verified
 
 
+def test_who_started_the_run_does_not_approve_it(
+    aspora: Aspora, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of the login, which is a claim and enough to refuse."""
+    monkeypatch.setenv("LOGNAME", "ann")
+    world.action["approvals"] = 2
+    world.write()
+    aspora("run", "ecm")
+    for name, code in (("Ann", 3), ("bob", 4)):
+        monkeypatch.setenv("ASPORA_APPROVER_TOKEN", made(aspora, name))
+        done = aspora("approve", approval(world).id, "--as", name)
+        assert (done.code, "ann asked for this run" in done.err.lower()) == (code, code == 3)
+
+
+def test_an_approval_does_not_outlive_its_token(
+    aspora: Aspora, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.action["approvals"] = 2
+    world.write()
+    aspora("run", "ecm")
+    id = approval(world).id
+    for name in ("ann", "bob"):
+        monkeypatch.setenv("ASPORA_APPROVER_TOKEN", made(aspora, name))
+        done = aspora("approve", id, "--as", name, "--json")
+        assert (done.code, done.json["approvers"]) == (4, [name])
+        if name == "ann":
+            aspora("token", "ann", "--revoke")
+    assert approval(world).status == "waiting"
+
+
 def test_a_wrong_token_decides_nothing(aspora: Aspora, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another person's, a made-up one, a revoked one; although a name alone would do."""
     aspora("run", "ecm")

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, text, update
 
 from blocks.database import Database
 from blocks.schema import approvals as approvals_table
 from blocks.schema import triggers
 from blocks.schema import votes as votes_table
-from tasks import approvals, decision, fix, incidents, votes
+from tasks import approvals, decision, fix, incidents, tokens, votes
 from tests.chat_world import approval
 from tests.fix_world import Api, World, approve, carry_out, new_api, new_world, proposed  # noqa: F401
 from tests.record_world import NOW, new_database, new_postgres  # noqa: F401
@@ -226,3 +226,124 @@ async def test_fifty_people_at_once_give_one_execution(world: World, api: Api) -
     assert isinstance(finished, approvals.Approval)
     assert finished.status == "done"
     assert sorted(call.path for call in api.calls) == [f"/orders/A{number}/retry" for number in (1, 2, 3)]
+
+
+@pytest.fixture(name="record")
+def new_record(world: World, database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """The world's record on either database; its fix needs two people."""
+    url = database._url.render_as_string(hide_password=False)
+    monkeypatch.setenv("ASPORA_DATABASE_URL", url)
+    monkeypatch.setattr(World, "database", database)
+    world.action["approvals"] = 2
+    know(world)
+    return database
+
+
+def know(world: World, **users: str) -> None:
+    """Slack accounts that the config knows from now on."""
+    world.config["slack"] = {"users": users}
+    world.write()
+
+
+async def test_a_person_who_gets_a_name_in_the_config_is_still_one_person(
+    world: World, record: Database
+) -> None:
+    """Of two names one after the other, the approval counts once; whatever the case of the account."""
+    waiting = await proposed()
+    assert (await approve(waiting["id"], by="slack:U0ALICE", verified=True)).missing == 1
+    know(world, u0alice="alice")
+    again = await approve(waiting["id"], by="alice", verified=True)
+    assert (again.status, again.approvers, again.missing) == ("recorded", ("alice",), 1)
+    made = await approve(waiting["id"], by="bob", verified=True)
+    assert (made.status, made.approvers) == ("approved", ("alice", "bob"))
+    assert len(record.read_now(lambda conn: votes.of(conn, waiting["id"]))) == 2
+
+
+async def test_who_asked_gets_a_name_in_the_config_and_may_still_not_approve(
+    world: World, record: Database
+) -> None:
+    """Nor does the approval count that came before the config knew who asked."""
+    know(world, U9="alice")
+    waiting = await proposed()
+    asked = {"asked_by": "slack:U0ALICE", "source": "slack"}
+    record.write_now(lambda conn: conn.execute(update(triggers).values(**asked)))
+    assert (await approve(waiting["id"], by="alice", verified=True)).missing == 1
+    know(world, U9="alice", U0ALICE="alice")
+    with pytest.raises(decision.NotAllowed, match="alice asked for this run"):
+        await approve(waiting["id"], by="alice", verified=True)
+    assert (await approve(waiting["id"], by="bob", verified=True)).approvers == ("bob",)
+    assert (await approve(waiting["id"], by="cid", verified=True)).approvers == ("bob", "cid")
+
+
+async def test_an_approver_may_be_named_by_account_or_by_name(world: World, record: Database) -> None:
+    world.config["platform"]["people"] = {"ops-leads": ["slack:U0ALICE", "bob"]}
+    know(world, U0ALICE="alice")
+    waiting = await proposed()
+    for name in ("alice", "bob"):
+        await approve(waiting["id"], by=name, verified=True)
+    assert approval(world).decided_by == "alice, bob"
+
+
+async def test_an_approval_counts_as_long_as_the_person_may_approve(world: World, record: Database) -> None:
+    """Counted anew with each one; the record of an approved fix names those that counted."""
+    world.config["platform"]["people"] = {"ops-leads": ["ann", "bob", "cid"]}
+    world.write()
+    waiting = await proposed()
+    assert (await approve(waiting["id"], by="ann", verified=True)).missing == 1
+    world.config["platform"]["people"] = {"ops-leads": ["bob", "cid"]}
+    world.write()
+    second = await approve(waiting["id"], by="bob", verified=True)
+    assert (second.status, second.approvers, second.missing) == ("recorded", ("bob",), 1)
+    assert (await approve(waiting["id"], by="cid", verified=True)).status == "approved"
+    assert approval(world).decided_by == "bob, cid"
+    assert [vote.name for vote in record.read_now(lambda conn: votes.of(conn, waiting["id"]))] == [
+        "bob",
+        "cid",
+    ]
+
+
+async def test_an_approval_by_a_revoked_token_counts_no_more(world: World, record: Database) -> None:
+    """Until it is given again by a new one. What was given elsewhere, or is decided, stays."""
+    waiting = await proposed()
+    assert (await approve(waiting["id"], by="Ann", verified=True)).missing == 1
+    record.write_now(lambda conn: tokens.revoke(conn, "ann"))
+    assert (await approve(waiting["id"], by="bob", verified=True)).approvers == ("bob",)
+    made = await approve(waiting["id"], by="ann", verified=True)
+    assert (made.status, set(made.approvers)) == ("approved", {"ann", "bob"})
+    record.write_now(lambda conn: tokens.revoke(conn, "ann"))
+    assert all(vote.verified for vote in record.read_now(lambda conn: votes.of(conn, waiting["id"])))
+
+
+async def test_two_at_once_who_may_be_one_do_not_both_count(
+    world: World, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second waits for the first, and is judged by what the first left behind."""
+    monkeypatch.setenv("ASPORA_DATABASE_URL", postgres_url)
+    database = Database(postgres_url)
+    world.action["approvals"] = 2
+    world.write()
+    waiting = await proposed()
+    voted, blocked = threading.Event(), threading.Event()
+
+    def first(conn: Any) -> None:
+        approvals.decide(conn, waiting["id"], True, by="dora", via="cli", verified=True, needed=2)
+        voted.set()
+        assert blocked.wait(30)
+
+    def held_up(conn: Any) -> bool:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        return bool(conn.execute(text(query + "AND wait_event_type = 'Lock'")).scalar())
+
+    one = asyncio.create_task(database.write(first))
+    await asyncio.to_thread(voted.wait, 30)
+    other = asyncio.create_task(approve(waiting["id"], by="slack:U9", verified=True))
+    async with asyncio.timeout(30):
+        while not await database.read(held_up):
+            await asyncio.sleep(0.01)
+    blocked.set()
+    await one
+    with pytest.raises(decision.NotAllowed, match="slack:U9 may be dora"):
+        await other
+    kept = await database.read(lambda conn: votes.of(conn, waiting["id"]))
+    database.close()
+    assert [vote.name for vote in kept] == ["dora"]

@@ -81,7 +81,7 @@ def _status(conn: Connection, settings: Config) -> str:
         running = inbox.running(conn, name, at)
         stop = off.get(controls.domain(name))
         lines.append(f"*{name}*: {running} runs under way, {spent} of {budget} spent today{_stopped(stop)}")
-    waiting = len(approvals.find(conn, statuses=("waiting",)))
+    waiting = len(approvals.standing(conn, "waiting"))
     actions = _stopped(off.get(controls.ALL_ACTIONS)) or ", actions are allowed"
     return "\n".join(
         [*lines, f"{waiting} {'fix waits' if waiting == 1 else 'fixes wait'} for approval{actions}"]

@@ -17,6 +17,8 @@ _CODES = {
     "tasks.record.UnknownExecution": Exit.USAGE,
     "tasks.inbox.UnknownTrigger": Exit.USAGE,
     "tasks.approvals.UnknownApproval": Exit.USAGE,
+    "flows.evaluation.EvaluationError": Exit.USAGE,
+    "mcp_servers.evaluate.EvaluationError": Exit.USAGE,
     "flows.orchestrator.replay.NotReplayable": Exit.REFUSED,
     "tasks.decision.NotAllowed": Exit.REFUSED,
     "tasks.fix.NotApproved": Exit.REFUSED,

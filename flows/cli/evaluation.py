@@ -26,7 +26,15 @@ def evaluate(
     unseen: Annotated[bool, typer.Option("--unseen", help="Only faults of a second such set.")] = False,
     corpus: Annotated[Path | None, typer.Option(help="Folder of runbooks (runbooks).")] = None,
     queries: Annotated[Path | None, typer.Option(help='JSON list of {"query", "gold"} (runbooks).')] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of labelled data (rca).")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            "--transactions",
+            help="Labelled data: a folder of incidents (rca), a CSV of transactions (fraud).",
+        ),
+    ] = None,
+    rules: Annotated[Path | None, typer.Option(help="File with a rule a line, with --data (fraud).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a domain's skills on sample worlds, or the runbook search on labelled queries."""
@@ -41,7 +49,9 @@ def evaluate(
     elif data is not None:
         from flows.evaluation import evaluate_labelled
 
-        result = evaluate_labelled(name, data)
+        result = evaluate_labelled(name, data, rules)
+    elif rules is not None:
+        raise Usage("eval takes --rules FILE with --data PATH")
     else:
         from flows.evaluation import evaluate_domain
 

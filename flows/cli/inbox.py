@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from flows.cli.app import AsJson, ConfigFile, Exit, app, leave, print_json, use_config
+from flows.cli.app import AsJson, ConfigFile, Exit, app, leave, login, print_json, use_config
 from flows.cli.errors import Usage
 
 if TYPE_CHECKING:
-    from tasks.inbox import State
+    from sqlalchemy import Connection
+
+    from tasks.inbox import State, Trigger
 
 
 @app.command()
@@ -45,11 +47,18 @@ def replay(
     from flows.cli.ledger import platform
     from flows.cli.pictures import console, escape
     from flows.orchestrator.replay import replay as replayed
-    from tasks import report
+    from tasks import inbox, report
 
     use_config(config)
     opened = platform()
-    trigger = opened.database.write_now(lambda conn: replayed(conn, opened, trigger_id))
+
+    def write(conn: Connection) -> Trigger:
+        trigger = replayed(conn, opened, trigger_id)
+        if trigger.state == "pending":
+            inbox.claim_asked(conn, trigger.id, login())
+        return inbox.get(conn, trigger.id)
+
+    trigger = opened.database.write_now(write)
     if as_json:
         print_json(report.trigger(trigger))
     elif trigger.state == "pending":

@@ -25,6 +25,8 @@ _STATE = {
 }
 _RULED_OUT = 3
 """Causes that were considered and dropped, shown in a report."""
+_LONGEST_CELL = 40
+"""Signs of a table's cell."""
 _HIDDEN = ("context", "headline", "continuing", "route_to", "trend_ratio")
 
 
@@ -146,7 +148,8 @@ def _cell(name: str, value: Any) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
-    return escape(str(value))
+    text = str(value)
+    return escape(text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…")
 
 
 def _specialist(execution: dict[str, Any]) -> Panel:
@@ -162,6 +165,8 @@ def _specialist(execution: dict[str, Any]) -> Panel:
         lines += _ruled_out(output["ruled_out"])
     elif output.get("summary"):
         lines.append(escape(output["summary"]))
+    lines += [f"  · {escape(finding)}" for finding in output.get("findings", [])]
+    lines += [escape(line) for line in output.get("picture", [])]
     if execution["error"]:
         lines.append(f"[red]{escape(execution['error'])}[/]")
     outcome = execution["outcome"] or "waits"

@@ -35,7 +35,7 @@ def prepare_sample(config: Config, domain: str, seed: int | None, tell: Callable
     if seed is None and drawn and datetime.now(UTC) - drawn[1] < STALE:
         return
     chosen = seed if seed is not None else (drawn[0] if drawn else DEFAULT_SEED)
-    tell(f"drawing the sample world, seed {chosen} (sample data, not real orders) …")
+    tell(f"drawing the sample world, seed {chosen} (sample data, nothing real) …")
     _draw(code, chosen)
 
 

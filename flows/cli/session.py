@@ -12,7 +12,7 @@ from typing import Any
 
 from blocks import secrets
 from flows.cli import server
-from flows.cli.app import importing, say, use_config
+from flows.cli.app import importing, login, say, use_config
 from flows.cli.errors import Usage
 
 
@@ -112,7 +112,8 @@ class Session:
         def store(conn: Any) -> str:
             if not resume:
                 payload = value.model_dump(mode="json")
-                return inbox.accept(conn, "cli", self._domain, f"cli {claimant()}", payload).id
+                key = f"cli {claimant()}"
+                return inbox.accept(conn, "cli", self._domain, key, payload, asked_by=login()).id
             trigger = inbox.get(conn, resume)
             if trigger.state in ("failed", "refused", "deferred"):
                 inbox.reopen(conn, trigger.id)

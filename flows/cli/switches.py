@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.app import AsJson, ConfigFile, app, print_json, say, use_config
+from flows.cli.app import AsJson, ConfigFile, app, login, print_json, say, use_config
 from flows.cli.errors import Usage
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _turn(name: str, by: str, reason: str, as_json: bool, *, stopping: bool) -> 
     from flows.cli.ledger import database
     from tasks import approvals, controls
 
-    who = by.strip() or _login()
+    who = by.strip() or login()
     turn = controls.stop if stopping else controls.start
     kind, _, subject = name.partition(":")
 
@@ -98,12 +98,3 @@ def _turn(name: str, by: str, reason: str, as_json: bool, *, stopping: bool) -> 
     else:
         what = f"{kind} {subject}" if subject else "all actions"
         say(f"{what}: {'stopped' if stopping else 'started'} by {who}")
-
-
-def _login() -> str:
-    from getpass import getuser
-
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 log = logging.getLogger("aspora.gateway")
 
+SIGNATURE_SECONDS = 300.0
+"""How long Slack's signature of a request holds."""
 LOG_SECONDS = 10.0
 """Between two lines about requests of one route that were turned away."""
 
@@ -42,6 +44,7 @@ class Door:
         self._clock = clock
         self._turned_away: dict[str, tuple[int, float]] = {}
         self._errands: set[asyncio.Task[Any]] = set()
+        self._seen: dict[str, float] = {}
 
     @property
     def token(self) -> str:
@@ -84,6 +87,14 @@ class Door:
         """Lets a request in that carries the bearer token: this one, or the gateway's."""
         told = "the bearer token is missing or wrong; send Authorization: Bearer and the token"
         self.admit(request, route, bears(request, token or self.token), told)
+
+    def repeated(self, signature: str) -> bool:
+        """Whether a request with that signature was let in before, within the time that Slack's ones hold."""
+        now = self._clock()
+        self._seen = {each: at for each, at in self._seen.items() if now - at < SIGNATURE_SECONDS}
+        known = signature in self._seen
+        self._seen.setdefault(signature, now)
+        return known
 
     async def ask(self, work: Coroutine[Any, Any, T], seconds: float) -> T | None:
         """What `work` gives; None if it takes longer. It is then finished in the background."""

@@ -16,6 +16,7 @@ from blocks.secrets import secret
 from flows.gateway import answers, body, door
 from flows.gateway.refusal import Refusal, log
 from flows.gateway.slack_text import readable
+from tasks import people
 from tasks.domain import Incoming
 
 EVENTS, INTERACTIVITY, COMMANDS = "/slack/events", "/slack/interactivity", "/slack/commands"
@@ -195,6 +196,8 @@ async def take_command(request: Request) -> Response:
     bots, sent = await _verified(request, desk, COMMANDS)
     body.kind(request, FORM)
     form = body.fields(sent)
+    if desk.repeated(body.header(request, "x-slack-signature")):
+        raise Refusal(409, "this very command was obeyed already")
     said = await desk.ask(commands.obey(desk.platform, bots[0], form), SECONDS)
     late = {
         "response_type": "ephemeral",
@@ -254,7 +257,7 @@ def _message(desk: door.Door, bot: SlackBot, event: Event, told: SlackEvent) -> 
         fields={"mention": bot.mention, "channel": event.channel, "user": event.user},
         text=readable(event.text, bot.user_id, users),
         data=told.event,
-        asked_by=users.get(event.user, f"slack:{event.user}"),
+        asked_by=people.of_slack(desk.config, event.user),
         origin={
             "kind": "slack",
             "bot": bot.mention,

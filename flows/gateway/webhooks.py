@@ -102,9 +102,9 @@ async def take_webhook(
     of its own, or an HMAC-SHA256 of the raw body in a header. Answered 202 once it is stored; ask
     `/api/triggers/{id}` what became of it.
 
-    Without `Idempotency-Key` each request is a trigger of its own. With an HMAC, which does not cover the
-    key, the same body is then the same trigger, so that a copied request starts nothing: put an id or a time
-    into the body.
+    Without `Idempotency-Key` each request is a trigger of its own. An HMAC does not cover that header: there
+    the same body is the same trigger, whatever the header says, so that a copied request starts nothing. Put
+    an id or a time into the body.
     """
     desk = door.of(request)
     path = f"/api/{domain}/{action}"
@@ -124,12 +124,11 @@ async def take_webhook(
     value = body.json_object(sent)
     if max(len(domain), len(action)) > LONGEST_PART:
         raise Refusal(404, "no trigger of the config has so long an address")
-    if not idempotency:
-        signed = bool(auth and auth.hmac_env)
-        idempotency = hashlib.sha256(sent).hexdigest() if signed else str(uuid.uuid4())
+    if auth and auth.hmac_env:
+        idempotency = hashlib.sha256(sent).hexdigest()
     message = Incoming(
         source="webhook",
-        dedupe_key=f"webhook:{path}:{idempotency}",
+        dedupe_key=f"webhook:{path}:{idempotency or uuid.uuid4()}",
         fields={**_scalars(value), "path": path},
         data=value,
     )

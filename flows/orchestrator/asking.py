@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from blocks.printable import printable
 from tasks.domain import Domain, Incoming
 from tasks.platform import Platform
+
+_log = logging.getLogger("aspora.orchestrator")
 
 
 class Unfit(ValueError):
@@ -18,17 +23,29 @@ def payload(platform: Platform, domain: str, message: Incoming) -> dict[str, Any
     """The run's input as JSON.
 
     Raises:
-        Unfit: it does not fit.
+        Unfit: it does not fit, or the domain's code has a fault.
     """
-    code = platform.code(domain)
+    try:
+        code = platform.code(domain)
+    except Exception as error:
+        raise _fault(domain, message, error) from error
     try:
         given = code.read(message, platform.config) if code.read else _read(code, message)
+        dumped: dict[str, Any] = given.model_dump(mode="json")
     except ValidationError as error:
         raise Unfit(f"the message does not fit {domain}: {_faults(error, code.input)}") from error
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise Unfit(f"the message does not fit {domain}: {str(error)[:500]}") from error
-    dumped: dict[str, Any] = given.model_dump(mode="json")
+    except Exception as error:
+        raise _fault(domain, message, error) from error
     return dumped
+
+
+def _fault(domain: str, message: Incoming, error: Exception) -> Unfit:
+    trace = printable("".join(traceback.format_exception(error)))
+    _log.error("the code of domain %s can't read message %s:\n%s", domain, message.dedupe_key, trace)
+    why = printable(f"{type(error).__name__}: {error}")[:500]
+    return Unfit(f"the code of {domain} can't read the message ({why}); replay it once that is mended")
 
 
 def _read(code: Domain, message: Incoming) -> BaseModel:

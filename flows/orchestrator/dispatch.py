@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from flows.orchestrator.events import FlowRun, Prefect, Unreachable
 from tasks import admission, inbox, notices
 from tasks.clock import utc
-from tasks.inbox import Trigger
+from tasks.inbox import MOST_ATTEMPTS, Trigger
 from tasks.platform import Platform
 
 BATCH = 50
@@ -20,9 +20,10 @@ BATCH = 50
 LOOK_AGAIN = timedelta(seconds=30)
 """How long after its event a trigger may go without a run, until somebody looks why."""
 BEGINNING = timedelta(minutes=2)
-"""How long a flow run may take from its event to its trigger's claim, once it has a worker."""
-MOST_ATTEMPTS = 6
-"""How often a run is started again whose process died."""
+"""How long a flow run may take from its event to its trigger's claim, once it has a worker.
+
+So long it counts as started. One that takes longer may have no worker, and holds up nothing else.
+"""
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED", "CANCELLING"}
 
 
@@ -87,11 +88,11 @@ async def _news(server: Prefect, due: Sequence[Trigger]) -> News | None:
 def _plan(
     conn: Connection, platform: Platform, due: Sequence[Trigger], news: News | None, at: datetime
 ) -> list[Step]:
-    promised, refused = inbox.promised(conn), dict[str, str]()
+    promised, refused = inbox.promised(conn, at - BEGINNING), dict[str, str]()
     steps = []
     for trigger in due:
         step = _known(trigger, news, at) or _allowed(conn, platform, trigger, promised, refused, at)
-        if step.kind == "send" and not trigger.dispatched_at:
+        if step.kind == "send" and not _promised(trigger, at):
             promised[trigger.domain] = promised.get(trigger.domain, 0) + 1
         if step.kind == "send" and news:
             step = Step(trigger, "send", _lost(trigger, news))
@@ -130,7 +131,7 @@ def _allowed(
     if fresh and trigger.domain in refused:
         return Step(trigger, "defer", refused[trigger.domain])
     others = dict(promised)
-    if trigger.dispatched_at:
+    if _promised(trigger, at):
         others[trigger.domain] = max(0, others.get(trigger.domain, 0) - 1)
     try:
         admission.look(conn, platform.config, trigger, at, others)
@@ -139,6 +140,11 @@ def _allowed(
             refused[trigger.domain] = str(error)
         return Step(trigger, "defer", str(error))
     return Step(trigger, "send")
+
+
+def _promised(trigger: Trigger, at: datetime) -> bool:
+    """Whether its run counts as started."""
+    return trigger.dispatched_at is not None and trigger.dispatched_at > at - BEGINNING
 
 
 def _lost(trigger: Trigger, news: News) -> str:
@@ -154,6 +160,7 @@ def _lost(trigger: Trigger, news: News) -> str:
 
 def _carry_out(conn: Connection, platform: Platform, steps: Sequence[Step], at: datetime) -> list[Trigger]:
     """Records the steps; the triggers whose event is now this process's to send."""
+    inbox.serialise(conn)
     sent = []
     for step in steps:
         trigger, config = step.trigger, platform.config
@@ -181,12 +188,14 @@ def _look_again(trigger: Trigger, at: datetime) -> datetime:
 def _take_back(
     conn: Connection, platform: Platform, sent: Sequence[Trigger], reason: str, at: datetime
 ) -> None:
+    inbox.serialise(conn)
     for trigger in sent:
         now = inbox.get(conn, trigger.id)
         admission.defer(conn, platform.config, now, reason, at)
 
 
 def _recover(conn: Connection, platform: Platform, at: datetime) -> None:
+    inbox.serialise(conn)
     for trigger in inbox.cut_off(conn, at):
         if trigger.attempts >= MOST_ATTEMPTS:
             _fail(conn, platform, trigger, f"its process died {trigger.attempts} times", at)

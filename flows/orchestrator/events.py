@@ -24,7 +24,7 @@ TIMEOUT = 10.0
 PAGE = 200
 """What Prefect gives at a time at most."""
 MOST = 5
-"""Pages of flow runs that are looked through."""
+"""Pages of flow runs that are looked through, the newest first."""
 _EARLIER = timedelta(seconds=10)
 """Clocks of different machines differ."""
 
@@ -99,11 +99,7 @@ class Server:
             for run in await self._ask("/flow_runs/filter", {"flow_runs": {"id": {"any_": list(known)}}}):
                 found[known[run["id"]]] = _flow_run(run)
         since = min((each.dispatched_at for each in triggers if each.dispatched_at), default=None)
-        for run in await self._started(since) if since else []:
-            id = str(run["parameters"].get("trigger_id"))
-            if id in wanted:
-                found[id] = _flow_run(run)
-        return found
+        return found | (await self._started(wanted, since) if since else {})
 
     async def failures(self, triggers: Sequence[Trigger]) -> Mapping[str, str]:
         """As `Prefect.failures`."""
@@ -122,15 +118,19 @@ class Server:
             if related["prefect.resource.id"] in sent
         }
 
-    async def _started(self, since: datetime) -> list[dict[str, Any]]:
-        """Flow runs that were to start since then, oldest first."""
+    async def _started(self, wanted: set[str], since: datetime) -> dict[str, FlowRun]:
+        """Trigger id → its newest flow run that was to start since then. Skills' own are left out."""
         between = {"after_": (since - _EARLIER).isoformat(), "before_": (utc() + _EARLIER).isoformat()}
-        query = {"flow_runs": {"expected_start_time": between}, "sort": "EXPECTED_START_TIME_ASC"}
-        found: list[dict[str, Any]] = []
+        runs_of = {"expected_start_time": between, "parent_task_run_id": {"is_null_": True}}
+        query = {"flow_runs": runs_of, "sort": "EXPECTED_START_TIME_DESC"}
+        found: dict[str, FlowRun] = {}
         for page in range(MOST):
             runs = await self._ask("/flow_runs/filter", {**query, "limit": PAGE, "offset": page * PAGE})
-            found += runs
-            if len(runs) < PAGE:
+            for run in runs:
+                id = str(run["parameters"].get("trigger_id"))
+                if id in wanted:
+                    found.setdefault(id, _flow_run(run))
+            if len(runs) < PAGE or len(found) == len(wanted):
                 break
         return found
 

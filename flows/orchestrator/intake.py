@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ class Judgement:
 
     Attributes:
         completes: counted triggers that this one completes, and takes along.
+        until: when a deferred one is looked at.
     """
 
     state: inbox.State
@@ -34,6 +35,7 @@ class Judgement:
     payload: Mapping[str, Any] | None = None
     part_of: str | None = None
     completes: Sequence[str] = ()
+    until: datetime | None = None
 
 
 def receive(
@@ -56,6 +58,8 @@ def receive(
     inbox.join(conn, judged.completes, trigger.id)
     if message.origin and judged.state in ("unmatched", "refused", "suppressed"):
         notices.refused(conn, platform.config, trigger, judged.reason)
+    if judged.state == "deferred":
+        notices.deferred(conn, platform.config, trigger, judged.reason)
     return trigger
 
 
@@ -112,9 +116,11 @@ def _held_back(
     """The judgement, looking at the time and at what else came in."""
     if found is None or judged.payload is None:
         return judged
-    if closed := maintenance.closed(platform.config, found.trigger.domain, at):
-        return Judgement("suppressed", closed, judged.payload)
-    return _among(conn, found, judged.payload, at) if found.incident else judged
+    among = _among(conn, found, judged.payload, at) if found.incident else judged
+    window = maintenance.open_window(platform.config, found.trigger.domain, at)
+    if among.state != "pending" or window is None:
+        return among
+    return replace(among, state="deferred", reason=maintenance.words(window), until=window.end)
 
 
 def _among(conn: Connection, found: Match, given: Mapping[str, Any], at: datetime) -> Judgement:
@@ -169,4 +175,5 @@ def _outcome(judged: Judgement, at: datetime) -> dict[str, Any]:
         "part_of": judged.part_of,
         "result": "refused" if refused else None,
         "finished_at": at if refused else None,
+        "next_attempt_at": judged.until,
     }

@@ -25,7 +25,8 @@ def replay(conn: Connection, platform: Platform, id: str, now: datetime | None =
     """Makes a trigger wait for its run again, whatever became of it.
 
     A run that was cut off or never began goes on under its id; one that has ended is started anew, as a
-    trigger of its own. Grouping, counting, quiet periods and maintenance windows don't hold a replay back.
+    trigger of its own. Grouping, counting and quiet periods don't hold a replay back; guardrails and
+    maintenance windows do.
 
     Returns:
         The trigger that waits now; still unmatched or refused if the config has no use for it.

@@ -55,6 +55,7 @@ ATTEMPTS = 3
 UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 WAITING = ("Scheduled", "AwaitingRetry", "Resuming")
 """States of runs that may be fetched."""
+ENDED = "The process of this run has ended"
 LOST = "The process of this run is gone: its worker was stopped or killed."
 
 _API_ERRORS = (httpx.HTTPError, PrefectHTTPStatusError)
@@ -100,10 +101,8 @@ class WarmWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, ForkResul
             raise
         finally:
             self._under_way.pop(flow_run.id, None)
-        if code and flow_run.id not in self._cancelled:
-            await self._end_subflows(
-                flow_run.id, Crashed(message=f"The process of this run ended with code {code}.")
-            )
+        if flow_run.id not in self._cancelled:
+            await self._end_subflows(flow_run.id, Crashed(message=f"{ENDED} with code {code}."))
         return ForkResult(
             identifier=fork.name, status_code=0 if flow_run.id in self._cancelled else code or 0
         )

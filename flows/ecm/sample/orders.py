@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate
-from pathlib import Path
 from random import Random
 
 from flows.ecm.sample.fault import Affliction
@@ -183,13 +182,9 @@ def _row(order: Order) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def write(path: Path, orders: Sequence[Order]) -> None:
-    """The warehouse, as a new SQLite file."""
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute(_CREATE)
-        connection.executemany(f"INSERT INTO orders VALUES ({', '.join('?' * 11)})", map(_row, orders))
-        connection.execute(_INDEX)
-        connection.commit()
-    finally:
-        connection.close()
+def write(connection: sqlite3.Connection, orders: Sequence[Order]) -> None:
+    """The order book, in place of an earlier one."""
+    connection.execute("DROP TABLE IF EXISTS orders")
+    connection.execute(_CREATE)
+    connection.executemany(f"INSERT INTO orders VALUES ({', '.join('?' * 11)})", map(_row, orders))
+    connection.execute(_INDEX)

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from blocks.sample_warehouse import rewritten
 from flows.ecm.sample import api, incidents, logs, orders
 from flows.ecm.sample.fault import Affliction, Fault
 from flows.ecm.sample.faults import FAULTS
@@ -45,9 +46,9 @@ class World:
 def draw(seed: int, home: Path, *, now: datetime | None = None, faults: Sequence[Fault] = FAULTS) -> World:
     """Writes the world of a seed and a moment under `home`, in place of an earlier one.
 
-    Written are `warehouse.db`, `logs/`, `sample/world.json` (seed and moment), and in `sample/truth/` what
-    only the evaluation (`ecm.json`) and the company's API (`company.db`) may read. Each is written beside and
-    renamed, so that no reader sees half a file.
+    Written are the order book in `warehouse.db` (other tables of it stay), `logs/`, `sample/world.json` (seed
+    and moment), and in `sample/truth/` what only the evaluation (`ecm.json`) and the company's API
+    (`company.db`) may read. No reader sees half a file or half a table.
 
     Args:
         now: with a time zone; the present minute if absent. The same seed and moment give the same world.
@@ -59,8 +60,11 @@ def draw(seed: int, home: Path, *, now: datetime | None = None, faults: Sequence
     home.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".drawing-", dir=home))
     try:
-        world = _write(beside, seed, moment, afflictions)
-        _replace(home, beside)
+        book = orders.book(Random(f"{seed}:orders"), moment, afflictions)  # noqa: S311
+        world = _write(beside, seed, moment, afflictions, book)
+        with rewritten(home / "warehouse.db") as warehouse:
+            orders.write(warehouse, book)
+            _replace(home, beside)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return world
@@ -84,9 +88,9 @@ def plan(seed: int, now: datetime, faults: Sequence[Fault] = FAULTS) -> list[Aff
     return planned
 
 
-def _write(folder: Path, seed: int, now: datetime, afflictions: Sequence[Affliction]) -> World:
-    book = orders.book(Random(f"{seed}:orders"), now, afflictions)  # noqa: S311
-    orders.write(folder / "warehouse.db", book)
+def _write(
+    folder: Path, seed: int, now: datetime, afflictions: Sequence[Affliction], book: Sequence[orders.Order]
+) -> World:
     lines = logs.write(folder / "logs", Random(f"{seed}:logs"), now, book, afflictions)  # noqa: S311
     truth = folder / "sample" / "truth"
     truth.mkdir(parents=True)
@@ -100,14 +104,11 @@ def _write(folder: Path, seed: int, now: datetime, afflictions: Sequence[Afflict
 
 
 def _replace(home: Path, beside: Path) -> None:
-    """Renames the new pieces into place; the order book last, since it is what a run looks at first."""
+    """Renames the new pieces into place."""
     for name in ("logs", "sample"):
         if (home / name).exists():
             (home / name).rename(beside / f"old-{name}")
         (beside / name).rename(home / name)
-    for suffix in ("-wal", "-shm", "-journal"):
-        (home / f"warehouse.db{suffix}").unlink(missing_ok=True)
-    (beside / "warehouse.db").replace(home / "warehouse.db")
 
 
 def _afflict(rng: Random, fault: Fault, stage: Stage, now: datetime) -> Affliction:
