@@ -39,7 +39,7 @@ def page(conn: Connection, execution_id: str) -> str:
     row = record.get(conn, execution_id)
     steps = journal.steps(conn, execution_id)
     finished = record.view(conn, execution_id)
-    asked = [each for each in approvals.find(conn, run_id=row.run_id) if each.execution_id == execution_id]
+    asked = [each for each in approvals.of_run(conn, row.run_id) if each.execution_id == execution_id]
     parts = [
         f"# {row.execution_id}",
         _head(row),

@@ -56,7 +56,7 @@ async def perform(execution_id: str) -> None:
 def is_over(conn: Connection, execution_id: str) -> bool:
     """Whether there is nothing left to run: the execution has an outcome, or its fix waits for people."""
     row = record.get(conn, execution_id)
-    asked = approvals.find(conn, run_id=row.run_id)
+    asked = approvals.of_run(conn, row.run_id)
     return row.outcome is not None or any(approval.execution_id == execution_id for approval in asked)
 
 
