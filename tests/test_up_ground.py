@@ -110,6 +110,7 @@ DEAD = lease.process(os.getpid()).rpartition(":")[0] + ":0"
         (None, 2 * UNSTARTED, True),
         (None, GONE, False),
     ],
+    ids=["dead", "just-dead", "alive", "elsewhere", "never-started", "not-started-yet"],
 )
 def test_a_run_is_lost_whose_process_has_been_gone_for_a_while(
     process: str | None, age: timedelta, lost: bool
