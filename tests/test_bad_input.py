@@ -208,5 +208,5 @@ def test_bad_input_through_the_installed_command(world: World) -> None:
     (world.home / "orders.db").unlink()
     done = subprocess.run([ASPORA, "run", "ecm"], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
-    assert "orders.db" in done.stdout
+    assert "orders.db" in done.stdout.replace("\n", "")
     assert "Traceback" not in done.stdout + done.stderr

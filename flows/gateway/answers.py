@@ -99,6 +99,7 @@ _SAID = {
     403: "The verify token is wrong.",
     404: "There is no such thing.",
     408: "The body did not arrive in time.",
+    409: "It was taken already, and is not taken again.",
     413: "The body is too large.",
     415: "The body is of another kind, or compressed.",
     422: "The body does not fit.",

@@ -179,7 +179,7 @@ async def take_click(request: Request) -> Response:
     COMMANDS,
     response_model=SlackAnswer,
     response_description="What only the person who typed it sees.",
-    responses=answers.TAKING,
+    responses=answers.TAKING | answers.problems(409),
     openapi_extra=answers.body_of(
         "SlackCommand",
         {"command": "/aspora", "text": "status", "user_id": "U061F7AUR"},
