@@ -91,12 +91,19 @@ async def test_a_click_frees_the_orders(deployed: Deployed, slack: SlackServer) 
     deployed.until(lambda: newest(deployed).flow_run_id is None, WAIT_SECONDS)
 
 
+def suspended(deployed: Deployed) -> bool:
+    """Whether the newest fix's flow run waits."""
+    run = newest(deployed).flow_run_id
+    return bool(run) and deployed.state(str(run)) == "Suspended"
+
+
 async def test_a_worker_that_is_killed_while_it_waits_loses_nothing(
     deployed: Deployed, slack: SlackServer
 ) -> None:
     """Decided while no worker and no services run; they carry it on when they are back."""
     deployed.start_run()
     asked = deployed.until(lambda: question(slack), WAIT_SECONDS)
+    deployed.until(lambda: suspended(deployed), WAIT_SECONDS)
     deployed.stop_worker()
     deployed.stop_services()
     await sent(clicking(asked, "approve", "U0ADA"))
