@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class Undelivered(Exception):
     """The message was not sent, as far as is known. The text says why, and holds no secret."""
@@ -41,4 +43,4 @@ def wait(header: str | None, otherwise: float = 30.0) -> float:
         seconds = float(header or otherwise)
     except ValueError:
         seconds = otherwise
-    return min(max(seconds, 1.0), 3600.0) if seconds == seconds else otherwise  # noqa: PLR0124 - not a number
+    return otherwise if math.isnan(seconds) else min(max(seconds, 1.0), 3600.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import deployment, flow_run
 from prefect.states import Completed
-from pydantic import Field
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from flows import approving, form
@@ -25,9 +26,10 @@ from tasks.admission import Taken
 from tasks.beside import soon
 from tasks.clock import utc
 from tasks.decision import LONGEST_COMMENT, LONGEST_NAME
+from tasks.domain import Domain
 from tasks.page import page
 from tasks.platform import Platform, opened
-from tasks.run import Run, RunFailed
+from tasks.run import Run, RunFailed, SkillFlow, admitted
 from tasks.skill import equipped
 
 _deployed: ContextVar[bool] = ContextVar("deployed", default=False)
@@ -40,6 +42,30 @@ class Verdict(RunInput):
     decision: Literal["approve", "reject"]
     name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"\S")
     comment: str = Field("", max_length=LONGEST_COMMENT)
+
+
+async def run_domain(
+    code: Domain, given: BaseModel, trigger_id: str, manager: SkillFlow, specialists: Mapping[str, SkillFlow]
+) -> Any:
+    """A domain's whole run as a flow: admitted, manager, routing, specialists; the run's report.
+
+    Args:
+        given: the run's input; a stored trigger's payload replaces it.
+        trigger_id: the trigger to work on; a new one is stored if empty.
+        specialists: by their names in the config.
+
+    Raises:
+        RunFailed: the run failed; what was done is recorded.
+        Taken: another process works on the trigger, and nobody deployed this flow run.
+    """
+    try:
+        async with admitted(code, given, trigger_id, str(flow_run.id)) as run:
+            await _follow(run)
+            if not run.refusal:
+                await run.pursue(await run.manage(manager), specialists)
+    except Taken as taken:
+        return _left_alone(taken)
+    return await _report(run)
 
 
 async def perform(execution_id: str) -> None:
@@ -79,14 +105,14 @@ async def decide_and_carry_out(execution_id: str) -> None:
             await soon(execution_id, _leave_page(platform, execution_id))
 
 
-async def named(run: Run) -> None:
-    """Gives the flow run the name of the run that it works on."""
+async def _follow(run: Run) -> None:
+    """Gives the flow run the name of the run that it works on, and notes whether it was deployed."""
     own = _own_run()
     _deployed.set(own is not None and own.deployment_id is not None)
     await soon(run.run_id, _name(run.run_id))
 
 
-async def report(run: Run) -> dict[str, Any]:
+async def _report(run: Run) -> dict[str, Any]:
     """The run's report. Approvals that ran out, and runs that wait for a decided one, are tidied up besides.
 
     Raises:
@@ -101,12 +127,7 @@ async def report(run: Run) -> dict[str, Any]:
     return result
 
 
-def flow_run_id() -> str:
-    """The flow run that this is."""
-    return str(flow_run.id)
-
-
-def left_alone(taken: Taken) -> State[Any]:
+def _left_alone(taken: Taken) -> State[Any]:
     """How a flow run ends whose trigger another one works on, or has worked on: with nothing to do.
 
     Raises:

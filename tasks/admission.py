@@ -40,7 +40,7 @@ def admit(
     """
     inbox.serialise(conn)
     at = utc(now)
-    if trigger.state in ("pending", "deferred", "running"):
+    if trigger.state in (*inbox.WAITING, "running"):
         look(conn, settings, trigger, at)
     if not inbox.claim(conn, trigger.id, owner, LEASE, at):
         current = inbox.get(conn, trigger.id)

@@ -289,7 +289,7 @@ def _mentions(m: Markup, settings: Config, called: Sequence[str]) -> str:
     """The people called: their Slack accounts, or else their names."""
     accounts = people.slack_ids(settings, called) if m is SLACK else []
     tagged = [f"<@{id}>" for id in accounts if id.isalnum()]
-    named = {votes.identity(settings.slack.users.get(id, f"slack:{id}")) for id in accounts}
+    named = {votes.identity(people.of_slack(settings, id)) for id in accounts}
     others = [each for each in people.members(settings, called) if votes.identity(each) not in named]
     return ", ".join([*tagged, *map(m.data, others)][:_MENTIONED])
 

@@ -37,7 +37,7 @@ async def test_what_comes_together_is_one_transaction(town: Town, monkeypatch: p
 
     monkeypatch.setattr(Database, "write_now", counted)
     stored = await asyncio.gather(*(town.app.state.door.store([message(number)]) for number in range(200)))
-    assert len({row.id for [(_, row)] in stored}) == len(town.rows()) == 200
+    assert len({row.id for [row] in stored}) == len(town.rows()) == 200
     assert writes <= 4
 
 
@@ -97,7 +97,7 @@ async def test_what_was_accepted_is_stored_before_the_end(surroundings: Path) ->
         intake = town.app.state.door.intake
         waiting = [asyncio.create_task(intake.store([message(number)])) for number in range(250)]
         await asyncio.sleep(0)
-    assert all(row for task in waiting for _, row in task.result())
+    assert all(row for task in waiting for row in task.result())
     with pytest.raises(Unstored, match="stopped"):
         await intake.store([message(999)])
     async with serving() as town:

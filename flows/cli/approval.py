@@ -128,8 +128,10 @@ def _token(file: Path | None) -> str:
     Raises:
         Usage: the file can't be read, or is empty.
     """
+    from tasks import tokens
+
     if file is None:
-        return os.environ.get("ASPORA_APPROVER_TOKEN", "").strip()
+        return os.environ.get(tokens.VARIABLE, "").strip()
     try:
         token = file.read_text(encoding="utf-8").strip()
     except OSError as error:

@@ -9,8 +9,6 @@ from prefect import flow
 from flows import performance
 from flows.ecm import DOMAIN
 from flows.ecm.models import EcmInput
-from tasks.admission import Taken
-from tasks.run import admitted
 
 
 @flow(name="ecm-triage", persist_result=False)
@@ -35,12 +33,5 @@ async def ecm_resolve(execution_id: str) -> None:
 @flow(name="ecm", persist_result=False)
 async def ecm(input: EcmInput | None = None, trigger_id: str = "") -> Any:
     """Triages stuck orders, has each serious stage diagnosed, and proposes fixes."""
-    try:
-        async with admitted(DOMAIN, input or EcmInput(), trigger_id, performance.flow_run_id()) as run:
-            await performance.named(run)
-            if not run.refusal:
-                triage = await run.manage(ecm_triage)
-                await run.pursue(triage, {"ecm-diagnose": ecm_diagnose, "ecm-resolve": ecm_resolve})
-    except Taken as taken:
-        return performance.left_alone(taken)
-    return await performance.report(run)
+    specialists = {"ecm-diagnose": ecm_diagnose, "ecm-resolve": ecm_resolve}
+    return await performance.run_domain(DOMAIN, input or EcmInput(), trigger_id, ecm_triage, specialists)

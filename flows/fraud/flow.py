@@ -9,8 +9,6 @@ from prefect import flow
 from flows import performance
 from flows.fraud import DOMAIN
 from flows.fraud.models import FraudInput
-from tasks.admission import Taken
-from tasks.run import admitted
 
 
 @flow(name="fraud-simulate-rule", persist_result=False)
@@ -34,12 +32,7 @@ async def fraud_qa(execution_id: str) -> None:
 @flow(name="fraud", persist_result=False)
 async def fraud(input: FraudInput | None = None, trigger_id: str = "") -> Any:
     """Judges proposed fraud rules on the past, with edge cases and a checklist where they are needed."""
-    try:
-        async with admitted(DOMAIN, input or FraudInput(), trigger_id, performance.flow_run_id()) as run:
-            await performance.named(run)
-            if not run.refusal:
-                simulation = await run.manage(fraud_simulate_rule)
-                await run.pursue(simulation, {"fraud-edge-cases": fraud_edge_cases, "fraud-qa": fraud_qa})
-    except Taken as taken:
-        return performance.left_alone(taken)
-    return await performance.report(run)
+    specialists = {"fraud-edge-cases": fraud_edge_cases, "fraud-qa": fraud_qa}
+    return await performance.run_domain(
+        DOMAIN, input or FraudInput(), trigger_id, fraud_simulate_rule, specialists
+    )

@@ -115,7 +115,7 @@ async def take_alerts(request: Request) -> Response:
     notification = body.fitting(AlertmanagerMessage, value)
     pairs = zip(notification.alerts, value["alerts"], strict=True)
     stored = await desk.store([_message(alert, sent, notification.groupKey) for alert, sent in pairs])
-    kept = answers.KeptAlerts(triggers=[answers.kept(trigger) for _, trigger in stored])
+    kept = answers.KeptAlerts(triggers=[answers.kept(trigger) for trigger in stored])
     return answers.json(kept, 202)
 
 

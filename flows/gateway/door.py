@@ -56,10 +56,8 @@ class Door:
         """The config as it was when the gateway started."""
         return self.platform.config
 
-    async def store(
-        self, messages: Sequence[Message], seconds: float = SECONDS
-    ) -> list[tuple[Message, Trigger | None]]:
-        """Each message with its row, once all are stored; Refusal (503) if they could not be."""
+    async def store(self, messages: Sequence[Message], seconds: float = SECONDS) -> list[Trigger | None]:
+        """Each message's row, once all are stored; Refusal (503) if they could not be."""
         try:
             return await self.intake.store(messages, seconds)
         except Unstored as error:

@@ -60,10 +60,8 @@ class Intake:
         self._come = asyncio.Event()
         self._closing = False
 
-    async def store(
-        self, messages: Sequence[Message], seconds: float = SECONDS
-    ) -> list[tuple[Message, Trigger | None]]:
-        """Each message with its row once all are committed; None for an end of what never began.
+    async def store(self, messages: Sequence[Message], seconds: float = SECONDS) -> list[Trigger | None]:
+        """Each message's row once all are committed; None for an end of what never began.
 
         Raises:
             Unstored: not all were stored in time; what was is recognised when it is sent again.
@@ -78,10 +76,10 @@ class Intake:
         self._come.set()
         try:
             async with asyncio.timeout(seconds):
-                kept = [(place.message, await place.stored) for place in places]
+                kept = [await place.stored for place in places]
         except TimeoutError:
             raise Unstored(f"it was not stored within {seconds:g} s; send it again") from None
-        return [(message, _stored(trigger)) for message, trigger in kept]
+        return [_stored(trigger) for trigger in kept]
 
     async def work(self) -> None:
         """Stores what comes until `close` was called and nothing waits."""

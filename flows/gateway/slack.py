@@ -138,11 +138,11 @@ async def take_event(request: Request) -> Response:
         return JSONResponse({"ok": True, "ignored": True})
     if not (told.event_id and event.user and event.channel and event.ts):
         raise Refusal(422, "the event has no event_id, user, channel or ts, so it can't be answered")
-    named = {each.user_id for each in told.authorizations} | {event.user}
+    named = {each.user_id for each in told.authorizations}
     bot = _addressed(bots, named) or _mentioned(bots, event.text) or bots[0]
     if retry := body.header(request, "x-slack-retry-num"):
         log.info("%s: retry %s of an event", EVENTS, retry[:3] if retry.isdigit() else "?")
-    [(_, trigger)] = await desk.store([_message(desk, bot, event, told)], SECONDS)
+    [trigger] = await desk.store([_message(desk, bot, event, told)], SECONDS)
     return JSONResponse({"ok": True, **answers.kept(trigger).model_dump(mode="json")})
 
 

@@ -132,7 +132,7 @@ async def take_webhook(
         fields={**_scalars(value), "path": path},
         data=value,
     )
-    [(_, trigger)] = await desk.store([message])
+    [trigger] = await desk.store([message])
     return _answer(trigger)
 
 

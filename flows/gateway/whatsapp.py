@@ -158,7 +158,7 @@ async def take_messages(request: Request) -> Response:
     body.kind(request, "application/json")
     notification = body.fitting(WhatsappMessage, body.json_object(sent))
     stored = await desk.store(list(_messages(desk, notification)))
-    return answers.json(KeptMessages(triggers=[answers.kept(trigger) for _, trigger in stored]))
+    return answers.json(KeptMessages(triggers=[answers.kept(trigger) for trigger in stored]))
 
 
 def _needed(name: str) -> str:

@@ -54,7 +54,7 @@ def receive(
         return same
     found = match(platform.config, message)
     judged = _held_back(conn, platform, found, judge(platform, message, found, cut), at)
-    trigger = inbox.add(conn, {**_columns(message, found, at), **_outcome(judged, at)})
+    trigger = inbox.add(conn, {**_columns(message, found, at), **outcome(judged, at)})
     inbox.join(conn, judged.completes, trigger.id)
     if message.origin and judged.state in ("unmatched", "refused", "suppressed"):
         notices.refused(conn, platform.config, trigger, judged.reason)
@@ -128,7 +128,7 @@ def _among(conn: Connection, found: Match, given: Mapping[str, Any], at: datetim
     after, quiet = found.trigger.after, found.trigger.quiet
     within = after.within if after else _NOTHING
     others = inbox.of_incident(conn, found.incident, at - within, at - (quiet or _NOTHING))
-    under_way = [each for each in others if each.state in ("pending", "deferred", "running")]
+    under_way = [each for each in others if each.state in (*inbox.WAITING, "running")]
     if found.grouped and under_way:
         return Judgement("grouped", f"joined run {under_way[0].run_id}", given, part_of=under_way[0].id)
     recent = [each for each in others if each.state != "counted"]
@@ -166,7 +166,8 @@ def _columns(message: Incoming, found: Match | None, at: datetime) -> dict[str, 
     }
 
 
-def _outcome(judged: Judgement, at: datetime) -> dict[str, Any]:
+def outcome(judged: Judgement, at: datetime) -> dict[str, Any]:
+    """The columns in which a judgement stands."""
     refused = judged.state == "refused"
     return {
         "state": judged.state,

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from flows.orchestrator.intake import Judgement, judge
+from flows.orchestrator.intake import judge, outcome
 from flows.orchestrator.matching import match
 from tasks import ids, inbox, record
 from tasks.clock import utc
@@ -69,7 +69,7 @@ def _match_again(conn: Connection, platform: Platform, trigger: inbox.Trigger, a
     message = _message(trigger)
     found = match(platform.config, message)
     judged = judge(platform, message, found, "")
-    values = _judged(judged, at)
+    values = outcome(judged, at)
     if found:
         values |= {"domain": found.trigger.domain, "rule": found.name, "incident": found.incident}
     if found and not trigger.domain:
@@ -83,17 +83,6 @@ def _message(trigger: inbox.Trigger) -> Incoming:
     kept: Mapping[str, Any] = trigger.received
     message = Incoming(dedupe_key=trigger.dedupe_key, **kept)
     return replace(message, asked_by=trigger.asked_by, origin=trigger.origin)
-
-
-def _judged(judged: Judgement, at: datetime) -> dict[str, Any]:
-    refused = judged.state == "refused"
-    return {
-        "state": judged.state,
-        "reason": judged.reason,
-        "payload": judged.payload,
-        "result": "refused" if refused else None,
-        "finished_at": at if refused else None,
-    }
 
 
 def _run_id(conn: Connection, domain: str, trigger: inbox.Trigger) -> str:

@@ -9,8 +9,6 @@ from prefect import flow
 from flows import performance
 from flows.rca import DOMAIN
 from flows.rca.models import RcaInput
-from tasks.admission import Taken
-from tasks.run import admitted
 
 
 @flow(name="rca-detect-anomaly", persist_result=False)
@@ -29,12 +27,7 @@ async def rca_trace_deploy(execution_id: str) -> None:
 @flow(name="auto-rca", persist_result=False)
 async def auto_rca(input: RcaInput | None = None, trigger_id: str = "") -> Any:
     """Traces an alert to the service and the change that caused it, and proposes to take that back."""
-    try:
-        async with admitted(DOMAIN, input or RcaInput(), trigger_id, performance.flow_run_id()) as run:
-            await performance.named(run)
-            if not run.refusal:
-                detected = await run.manage(rca_detect_anomaly)
-                await run.pursue(detected, {"rca-trace-deploy": rca_trace_deploy})
-    except Taken as taken:
-        return performance.left_alone(taken)
-    return await performance.report(run)
+    specialists = {"rca-trace-deploy": rca_trace_deploy}
+    return await performance.run_domain(
+        DOMAIN, input or RcaInput(), trigger_id, rca_detect_anomaly, specialists
+    )
