@@ -24,7 +24,7 @@ up: $(READY) ## everything on this machine: Prefect server, worker, gateway, ser
 	@$(BIN)/aspora up
 
 test: $(READY) ## the tests, within five minutes
-	$(BIN)/pytest -n 2 -m "not full"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not full"
 
 test-all: $(READY) ## what test leaves out: servers, faults, documentation
 	$(BIN)/pytest -n 2 --dist loadfile -m full

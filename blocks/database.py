@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -26,6 +27,8 @@ BUSY_SECONDS = 30
 """How long a transaction waits for another one's lock."""
 CONNECTIONS = 8
 """Connections, and so threads, that one event loop uses at a time."""
+
+_LOCKS = 4_160_227
 
 _READING: dict[str, dict[str, Any]] = {
     "sqlite": {"read": True},
@@ -144,6 +147,13 @@ def insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) 
     A row that another transaction is just inserting is waited for.
     """
     return connection.execute(_insert_new(table, tuple(values)), dict(values)).rowcount == 1
+
+
+def alone(connection: Connection, name: str) -> None:
+    """Until this transaction ends, others that ask for the same name wait: look and write as one step."""
+    if connection.dialect.name == "postgresql":
+        lock = {"space": _LOCKS, "number": zlib.crc32(name.encode()) - 2**31}
+        connection.execute(text("SELECT pg_advisory_xact_lock(:space, :number)"), lock)
 
 
 @cache

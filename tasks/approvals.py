@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select, update
 
-from blocks.database import insert_new
+from blocks.database import alone, insert_new
 from blocks.schema import approvals
 from tasks import ids, lease, record, votes
 from tasks.clock import utc
@@ -109,6 +109,7 @@ def propose(
         output: the execution's output as far as it is; its record if nobody approves.
     """
     at, execution = utc(now), record.get(conn, execution_id)
+    alone(conn, f"proposal for {subject} of {execution.domain}")
     existing = _of(conn, execution_id, subject)
     if existing:
         return existing

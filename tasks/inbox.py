@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 
-from blocks.database import insert_new
+from blocks.database import alone, insert_new
 from blocks.schema import triggers
 from tasks import ids, lease
 from tasks.clock import utc
@@ -24,7 +24,6 @@ MOST_ATTEMPTS = 6
 """How often a run is started at most that its process, or Prefect, left in the lurch."""
 WAITING: tuple[State, ...] = ("pending", "deferred")
 
-_SERIALISE = 4_160_227
 _UNSENT = {"next_attempt_at": None, "give_up_at": None, "dispatched_at": None}
 _FRESH = {
     **_UNSENT, "state": "pending", "result": None, "reason": "", "claimed_by": None,
@@ -198,7 +197,7 @@ def claim(conn: Connection, id: str, owner: str, period: timedelta, now: datetim
     if trigger.state == "running":
         if not lease.is_free(trigger.claimed_by, trigger.lease_until, at):
             return False
-    elif trigger.state not in ("pending", "deferred"):
+    elif trigger.state not in WAITING:
         return False
     result = conn.execute(
         update(triggers)
@@ -246,7 +245,7 @@ def finish(
 def refuse(conn: Connection, id: str, reason: str, now: datetime | None = None) -> bool:
     """Refuse a trigger that nobody has claimed yet. False if somebody has."""
     values = {"state": "refused", "result": "refused", "reason": reason, "finished_at": utc(now)}
-    waiting = triggers.c.state.in_(("pending", "deferred"))
+    waiting = triggers.c.state.in_(WAITING)
     return conn.execute(update(triggers).where(triggers.c.id == id, waiting).values(**values)).rowcount == 1
 
 
@@ -365,7 +364,7 @@ def note_resolved(conn: Connection, id: str, at: datetime) -> None:
 
 def drop(conn: Connection, id: str, reason: str, at: datetime) -> bool:
     """End a trigger whose run never started, and is not needed. False if it has started or ended."""
-    waiting = and_(triggers.c.state.in_(("pending", "deferred")), triggers.c.started_at.is_(None))
+    waiting = and_(triggers.c.state.in_(WAITING), triggers.c.started_at.is_(None))
     values = {"state": "done", "result": "no_action", "reason": reason, "finished_at": at}
     return conn.execute(update(triggers).where(triggers.c.id == id, waiting).values(**values)).rowcount == 1
 
@@ -397,8 +396,7 @@ def started_since(conn: Connection, since: datetime, domain: str = "") -> int:
 
 def serialise(conn: Connection) -> None:
     """Until this transaction ends, others that call this wait: count and claim as one step."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _SERIALISE})
+    alone(conn, "inbox")
 
 
 def _held(id: str, owner: str) -> ColumnElement[bool]:

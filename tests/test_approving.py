@@ -97,6 +97,7 @@ async def test_without_a_server_the_round_still_does_the_rest(
     assert approval(world).status == "expired"
 
 
+@pytest.mark.full
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect")
 class TestWithAServer:

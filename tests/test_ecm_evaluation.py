@@ -85,6 +85,7 @@ def test_what_there_is_not_is_refused(name: str, model: str) -> None:
         evaluate_domain(name, seeds=1, first=0, model=model, faults="sample")
 
 
+@pytest.mark.full
 def test_the_scripted_model_comes_to_the_right_cause_and_fix() -> None:
     found = evaluate_domain("ecm", seeds=1, first=7, model="scripted", faults="sample")
     assert found["n"] == 1 and found["model"] == "scripted"

@@ -280,6 +280,7 @@ def start(world):
     return subprocess.Popen([sys.executable, "-c", RUN, str(world.home)], env=environment)
 
 
+@pytest.mark.full
 def test_killed_process_repeats_at_most_the_turn_in_flight(world):
     in_flight = threading.Event()
     held = Held()

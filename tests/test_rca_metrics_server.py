@@ -84,7 +84,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def test_series_of_files(folder: Path) -> None:
-    found = await told({"path": str(folder)}, "query_metrics", service="bank", metric="latency", since="6h")
+    span = {"since": "6h", "until": NOW.isoformat()}
+    found = await told({"path": str(folder)}, "query_metrics", service="bank", metric="latency", **span)
     (latency,) = found["series"]
     assert latency["kind"] == "latency" and latency["samples"] in (72, 73)
     assert latency["middle"] < 0.05 < 0.4 < latency["highest"]

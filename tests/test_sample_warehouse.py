@@ -24,6 +24,7 @@ def dump(path: Path) -> dict[str, list[tuple]]:
         return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for (name,) in named}
 
 
+@pytest.mark.full
 def test_domains_draw_beside_each_other(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.db"
     ecm.draw(3, tmp_path, now=NOW)

@@ -86,9 +86,9 @@ async def test_dead_stdio_server(tmp_path, command, reason):
 
 
 async def test_stdio_server_that_never_says_a_word(tmp_path, monkeypatch):
-    monkeypatch.setattr(connections, "CONNECT_SECONDS", 5.0)
+    monkeypatch.setattr(connections, "CONNECT_SECONDS", 2.0)
     async with stdio(tmp_path, "--stuck") as connection:
-        with pytest.raises(McpUnavailable, match=r"accept a connection: no answer within 5 s"):
+        with pytest.raises(McpUnavailable, match=r"accept a connection: no answer within 2 s"):
             await connection.tools()
     assert processes(tmp_path)[0] == []
 
