@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -149,6 +149,30 @@ def insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) 
     return connection.execute(_insert_new(table, tuple(values)), dict(values)).rowcount == 1
 
 
+def add_up(
+    connection: Connection,
+    table: Table,
+    key: Mapping[str, Any],
+    add: Mapping[str, Any],
+    put: Mapping[str, Any],
+) -> None:
+    """Add numbers to a row's columns, and put values into others; the row is made if there is none."""
+    values = {**key, **add, **put}
+    connection.execute(_add_up(table, tuple(key), tuple(add), tuple(put)), values)
+
+
+@cache
+def _add_up(table: Table, key: tuple[str, ...], add: tuple[str, ...], put: tuple[str, ...]) -> TextClause:
+    names = (*key, *add, *put)
+    changes = [f'"{name}" = "{table.name}"."{name}" + excluded."{name}"' for name in add]
+    changes += [f'"{name}" = excluded."{name}"' for name in put]
+    sql = (
+        f'INSERT INTO "{table.name}" ({_listed(names)}) VALUES ({", ".join(f":{name}" for name in names)}) '
+        f"ON CONFLICT ({_listed(key)}) DO UPDATE SET {', '.join(changes)}"
+    )
+    return text(sql).bindparams(*(bindparam(name, type_=table.c[name].type) for name in names))
+
+
 def alone(connection: Connection, name: str) -> None:
     """Until this transaction ends, others that ask for the same name wait: look and write as one step."""
     if connection.dialect.name == "postgresql":
@@ -159,10 +183,13 @@ def alone(connection: Connection, name: str) -> None:
 @cache
 def _insert_new(table: Table, names: tuple[str, ...]) -> TextClause:
     """As text, since SQLAlchemy compiles its own `ON CONFLICT` inserts anew each time."""
-    columns = ", ".join(f'"{name}"' for name in names)
     places = ", ".join(f":{name}" for name in names)
-    sql = f'INSERT INTO "{table.name}" ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING'
+    sql = f'INSERT INTO "{table.name}" ({_listed(names)}) VALUES ({places}) ON CONFLICT DO NOTHING'
     return text(sql).bindparams(*(bindparam(name, type_=table.c[name].type) for name in names))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _threads() -> CapacityLimiter:

@@ -51,6 +51,8 @@ APPROVAL_STATUSES = (
     "waiting", "approved", "rejected", "expired", "superseded", "stopped", "done", "failed",
 )  # fmt: skip
 MESSAGE_STATES = ("pending", "sent", "failed")
+TELEMETRY = ("langfuse", "opik")
+TELEMETRY_STATES = ("pending", "failed")
 ACTION_STATUSES = ("pending", "running", "done", "failed", "skipped", "unknown")
 
 
@@ -377,6 +379,70 @@ controls = Table(
     Column("changed_at", UtcDateTime, nullable=False),
 )
 """Kill switches: `domain:NAME`, `actions` for all of them, `approval:ID` for one fix under way."""
+
+execution_totals = Table(
+    "execution_totals",
+    metadata,
+    Column("domain", String(200), primary_key=True),
+    Column("skill_name", String(200), primary_key=True),
+    Column("skill_role", String(20), primary_key=True),
+    Column("model", String(200), primary_key=True),
+    Column("outcome", String(20), primary_key=True),
+    Column("bucket", String(10), primary_key=True),
+    Column("executions", BigInteger, nullable=False, server_default="0"),
+    Column("cost_micro", BigInteger, nullable=False, server_default="0"),
+    Column("latency_seconds", Float, nullable=False, server_default="0"),
+    Column("exemplar", String(200), nullable=False, server_default=""),
+    Column("exemplar_seconds", Float, nullable=False, server_default="0"),
+    Column("exemplar_at", UtcDateTime),
+)
+"""Ended executions, counted in the transaction that ends them: what metrics are made of.
+
+`bucket` is the smallest of `tally.BUCKETS` that the latency fits into; `exemplar` the last one's id.
+"""
+
+execution_slots = Table(
+    "execution_slots",
+    metadata,
+    Column("slot", UtcDateTime, primary_key=True),
+    Column("domain", String(200), primary_key=True),
+    Column("skill_name", String(200), primary_key=True),
+    Column("outcome", String(20), primary_key=True),
+    Column("executions", BigInteger, nullable=False, server_default="0"),
+    Column("cost_micro", BigInteger, nullable=False, server_default="0"),
+)
+"""The same by the quarter of an hour in which they started, for what is asked of a day."""
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("labels", String(500), primary_key=True),
+    Column("value", BigInteger, nullable=False, server_default="0"),
+)
+"""What else is counted in the transaction in which it happens. `labels` is a JSON object, keys in order."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("destination", String(20), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("reason", PlainText, nullable=False, server_default=""),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("destination", "kind", "subject"),
+    Index(None, "destination", "state", "next_attempt_at"),
+    _one_of("destination", TELEMETRY),
+    _one_of("state", TELEMETRY_STATES),
+)
+"""What Langfuse and Opik have yet to be told of: an `execution`, or a `correction`, by its id.
+
+A row goes once the other side has confirmed it.
+"""
 
 skill_executions = table(
     "skill_executions",

@@ -11,7 +11,7 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, selec
 
 from blocks.database import alone, insert_new
 from blocks.schema import approvals
-from tasks import ids, lease, record, votes
+from tasks import ids, lease, record, tally, votes
 from tasks.clock import utc
 
 Status = Literal["waiting", "approved", "rejected", "expired", "superseded", "stopped", "done", "failed"]
@@ -189,6 +189,7 @@ def decide(
     if conn.execute(update(approvals).where(in_time).values(**values)).rowcount != 1:
         return _too_late(conn, id, at)
     approval = get(conn, id)
+    _count(conn, approval.domain, status)
     if not approve:
         reason = f"rejected by {by}" + (f": {comment}" if comment else "")
         _end(conn, approval.execution_id, "rejected", reason, at)
@@ -204,6 +205,7 @@ def expire(conn: Connection, *, now: datetime | None = None, only: str = "") -> 
     rows = conn.execute(update(approvals).where(over).values(status="expired").returning(approvals)).all()
     expired = [Approval.model_validate(row) for row in rows]
     for approval in expired:
+        _count(conn, approval.domain, "expired")
         _end(conn, approval.execution_id, "expired", "nobody decided in time", at)
     return expired
 
@@ -381,7 +383,12 @@ def _supersede(conn: Connection, domain: str, subject: str, by: str, now: dateti
     values = {"status": "superseded", "superseded_by": by}
     older = update(approvals).where(same).values(**values).returning(approvals.c.execution_id)
     for execution_id in conn.execute(older).scalars().all():
+        _count(conn, domain, "superseded")
         _end(conn, execution_id, "expired", f"superseded by {by}", now)
+
+
+def _count(conn: Connection, domain: str, decision: str) -> None:
+    tally.count(conn, tally.DECISIONS, domain=domain, decision=decision)
 
 
 def _end(conn: Connection, execution_id: str, outcome: record.Outcome, reason: str, now: datetime) -> None:

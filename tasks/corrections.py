@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, insert, select
 
 from blocks.schema import corrections
-from tasks import record
+from tasks import outbox, record, tally
 from tasks.clock import utc
 
 
@@ -53,7 +53,8 @@ def add(
     """
     if not correction:
         raise ValueError("a correction needs at least one field, such as actual_root_cause=…")
-    if record.get(conn, execution_id).outcome is None:
+    execution, at = record.get(conn, execution_id), utc(now)
+    if execution.outcome is None:
         raise Unfinished(f"{execution_id} has not ended yet; correct it once it has")
     values = {
         "execution_id": execution_id,
@@ -61,9 +62,11 @@ def add(
         "corrected_by": by,
         "via": via,
         "verified": verified,
-        "created_at": utc(now),
+        "created_at": at,
     }
     row = conn.execute(insert(corrections).values(**values).returning(corrections)).one()
+    tally.count(conn, tally.CORRECTIONS, domain=execution.domain)
+    outbox.put(conn, "correction", str(row.id), at)
     return Correction.model_validate(row)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from blocks.database import insert_new
 from blocks.schema import approvals, execution_steps, executions, skill_executions
-from tasks import ids, spend
+from tasks import ids, outbox, spend, tally
 from tasks.clock import utc
 
 Role = Literal["manager", "specialist"]
@@ -162,7 +162,11 @@ def finish(
     if output is not None:
         values["output_data"] = output
     pending = (executions.c.execution_id == execution_id) & executions.c.outcome.is_(None)
-    return conn.execute(update(executions).where(pending).values(**values)).rowcount == 1
+    if conn.execute(update(executions).where(pending).values(**values)).rowcount != 1:
+        return False
+    tally.ended(conn, execution.model_copy(update=values), at)
+    outbox.put(conn, "execution", execution_id, at)
+    return True
 
 
 def draft(conn: Connection, execution_id: str, output: Any) -> None:

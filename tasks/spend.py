@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, update
 
 from blocks.database import insert_new
 from blocks.schema import budget_days, executions, spend
 from blocks.units import format_dollars
+from tasks import tally
 from tasks.clock import utc
 
 PLATFORM = "platform"
@@ -105,8 +106,13 @@ def reserve(
 
 
 def settle(conn: Connection, reservation: Reservation, micro: int) -> None:
-    """Replace a reservation by the real cost, also above it or after its lease. A second time is ignored."""
-    open_ = and_(spend.c.id == reservation.id, or_(spend.c.settled_micro.is_(None), spend.c.lapsed))
+    """Replace a reservation by the real cost, also above it or after its lease. A second time is ignored.
+
+    What an ended execution cost is known and counted: it can still rise, and never falls.
+    """
+    unsettled, more = spend.c.settled_micro.is_(None), spend.c.reserved_micro < micro
+    known = exists(executions.c.execution_id).where(_ended(reservation))
+    open_ = and_(spend.c.id == reservation.id, or_(unsettled, and_(spend.c.lapsed, or_(~known, more))))
     changed = conn.execute(
         update(spend)
         .where(open_)
@@ -117,8 +123,14 @@ def settle(conn: Connection, reservation: Reservation, micro: int) -> None:
         late = micro - changed.reserved_micro
         _lock(conn, changed.domain, changed.day)
         _add(conn, changed.domain, changed.day, late)
-        ended = and_(executions.c.execution_id == reservation.execution_id, executions.c.outcome.is_not(None))
-        conn.execute(update(executions).where(ended).values(cost_micro=executions.c.cost_micro + late))
+        row = conn.execute(
+            update(executions)
+            .where(_ended(reservation))
+            .values(cost_micro=executions.c.cost_micro + late)
+            .returning(executions)
+        ).first()
+        if row:
+            tally.cost(conn, row, late)
 
 
 def lapse(conn: Connection, now: datetime | None = None) -> int:
@@ -158,6 +170,10 @@ def of_day(conn: Connection, domain: str = "", day: date | None = None) -> int:
 def domain_scope(domain: str) -> str:
     """A domain's scope in `budget_days`."""
     return f"domain:{domain}"
+
+
+def _ended(reservation: Reservation) -> ColumnElement[bool]:
+    return and_(executions.c.execution_id == reservation.execution_id, executions.c.outcome.is_not(None))
 
 
 _LAPSED = {"settled_micro": spend.c.reserved_micro, "lapsed": True}

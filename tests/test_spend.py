@@ -74,7 +74,7 @@ def test_the_message_is_for_people() -> None:
 
 
 def test_the_real_cost_replaces_the_reservation(database: Database) -> None:
-    """Below, above, and after the lease; once only. An ended execution's cost follows."""
+    """Below, above, and after the lease; once only. An ended execution's cost can still rise."""
     id_ = database.write_now(began).execution_id
     below, above, late = (reserve(database, id_, 100) for _ in range(3))
     assert below and above and late
@@ -85,8 +85,10 @@ def test_the_real_cost_replaces_the_reservation(database: Database) -> None:
     database.write_now(lambda c: record.finish(c, id_, "success"))
     assert database.read_now(lambda c: record.get(c, id_)).cost_micro == 2140
     database.write_now(lambda c: spend.settle(c, late, 7))
-    assert database.read_now(lambda c: spend.of_day(c, "ecm", NOW.date())) == 2047
-    assert database.read_now(lambda c: record.get(c, id_)).cost_micro == 2047
+    assert database.read_now(lambda c: spend.of_day(c, "ecm", NOW.date())) == 2140
+    database.write_now(lambda c: spend.settle(c, late, 300))
+    assert database.read_now(lambda c: spend.of_day(c, "ecm", NOW.date())) == 2340
+    assert database.read_now(lambda c: record.get(c, id_)).cost_micro == 2340
     assert reserve(database, id_, 1) is None
 
 
