@@ -202,3 +202,19 @@ async def test_a_flood_at_one_address(surroundings: Path) -> None:
         assert 0 < int(genuine[-1].headers["retry-after"]) <= 720
         assert other.status_code == 422
         assert len(town.rows()) == 5
+
+
+async def test_who_proves_nothing_has_no_row_read(
+    surroundings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forged tokens that ask what became of a trigger are turned away at the door, and then as a flood."""
+    configure(surroundings, gateway={"flood": "3/hour"})
+    async with serving() as town:
+        mine = (await town.post(PATH, {})).json()["id"]
+
+        async def read(*_: Any) -> None:
+            raise AssertionError("the database was asked")
+
+        monkeypatch.setattr(town.app.state.door.platform.database, "read", read)
+        answers = [await town.client.get(f"/api/triggers/{mine}", headers=bearer("x")) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 2

@@ -31,6 +31,7 @@ SIGNATURE_SECONDS = 300.0
 """How long Slack's signature of a request holds."""
 LOG_SECONDS = 10.0
 """Between two lines about requests of one route that were turned away."""
+BEARER = "the bearer token is missing or wrong; send Authorization: Bearer and the token"
 
 
 class Door:
@@ -83,8 +84,7 @@ class Door:
 
     def admit_bearer(self, request: Request, route: str, token: str = "") -> None:
         """Lets a request in that carries the bearer token: this one, or the gateway's."""
-        told = "the bearer token is missing or wrong; send Authorization: Bearer and the token"
-        self.admit(request, route, bears(request, token or self.token), told)
+        self.admit(request, route, bears(request, token or self.token), BEARER)
 
     def repeated(self, signature: str) -> bool:
         """Whether a request with that signature was let in before, within the time that Slack's ones hold."""

@@ -53,13 +53,11 @@ async def follow(
     that came in at an address with a token of its own, with that one.
     """
     desk = door.of(request)
-    trigger = None
-    if not door.bears(request, desk.token):
-        trigger = await _row(desk, id) if body.header(request, "authorization") else None
-        desk.admit_bearer(request, FOLLOW, _own_token(desk.config, trigger))
-    else:
-        desk.admit_bearer(request, FOLLOW)
-        trigger = await _row(desk, id)
+    own = next((token for token in _tokens(desk.config) if door.bears(request, token)), desk.token)
+    desk.admit_bearer(request, FOLLOW, own)
+    trigger = await _row(desk, id)
+    if own not in (desk.token, _own_token(desk.config, trigger)):
+        desk.turn_away(request, FOLLOW, 401, door.BEARER)
     if trigger is None:
         raise Refusal(404, "there is no trigger of this id; ids are in the answers that took them")
     return answers.json(answers.followed(trigger))
@@ -171,6 +169,12 @@ def _required(name: str, path: str) -> str:
             503, "this address is not set up: its secret is missing on the server", {"Retry-After": "60"}
         )
     return value
+
+
+def _tokens(config: Config) -> list[str]:
+    """The bearer tokens of addresses that have one of their own."""
+    names = [each.auth.bearer_env for each in config.triggers if each.auth and each.auth.bearer_env]
+    return [token for token in map(secret, names) if token]
 
 
 def _own_token(config: Config, trigger: inbox.Trigger | None) -> str:
