@@ -115,11 +115,16 @@ def turn_away(
 def defer(
     conn: Connection, settings: config.Config, trigger: inbox.Trigger, reason: str, at: datetime
 ) -> None:
-    """Lets a trigger wait, each time longer, and tells who asked the first time."""
+    """Lets a trigger wait, each time longer, and tells who asked the first time.
+
+    It waits for the end of maintenance, however long that is, and only then for as long as others do.
+    """
     retry_for = settings.platform.retry_for
     give_up = trigger.give_up_at or at + retry_for
     waited = at - (give_up - retry_for)
     again = at + min(max(waited / 2, SOONEST), LATEST)
+    if window := maintenance.open_window(settings, trigger.domain, at):
+        again, give_up = window.end, max(give_up, window.end + retry_for)
     if inbox.defer(conn, trigger.id, reason, again, give_up) and trigger.state != "deferred":
         notices.deferred(conn, settings, inbox.get(conn, trigger.id), reason)
 

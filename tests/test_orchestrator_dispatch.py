@@ -217,6 +217,23 @@ async def test_what_waited_in_a_maintenance_window_is_sent_at_its_end(
     assert prefect.events == [(trigger.id, 1)]
 
 
+async def test_maintenance_that_begins_while_a_trigger_waits_does_not_use_up_its_time(
+    database: Database, prefect: Prefect
+) -> None:
+    """It may wait for an hour, and the window is five hours long."""
+    window = {"start": NOW + 30 * MINUTE, "end": NOW + 6 * HOUR}
+    platform = platform_of(database, ALERT, maintenance=[window], retry_for="1h")
+    stopped(platform)
+    trigger = received(platform, alert())
+    for minutes in (0, 31, 90, 240):
+        await dispatch(platform, prefect, NOW + minutes * MINUTE)
+    lifted(platform)
+    await dispatch(platform, prefect, NOW + 6 * HOUR - SECOND)
+    assert prefect.events == []
+    await dispatch(platform, prefect, NOW + 6 * HOUR)
+    assert prefect.events == [(trigger.id, 1)]
+
+
 async def test_alerts_that_end_while_they_are_sent_do_not_deadlock(
     postgres_url: str, prefect: Prefect
 ) -> None:
