@@ -72,7 +72,7 @@ class Toolbox:
         except McpUnavailable as error:
             return "error", str(error)
         if result.is_error:
-            return "error", _text(result)
+            return "error", _text(result).removeprefix(f"Error executing tool {name}: ")
         content = result.structured_content if result.structured_content is not None else _text(result)
         return ("no_data" if _empty(content) else "ok"), content
 
