@@ -85,7 +85,7 @@ def evaluate_labelled(name: str, data: Path, rules: Path | None = None) -> dict[
     """Scores a domain on labelled data of its own layout, by its module's `evaluate_data`.
 
     Args:
-        name: a domain, or the last part of its module's name.
+        name: a domain, or the last part of its module's name, as `evaluate_domain` takes too.
         data: a file or folder.
         rules: a file with a rule a line; empty lines and those that begin with # don't count.
 
@@ -93,9 +93,7 @@ def evaluate_labelled(name: str, data: Path, rules: Path | None = None) -> dict[
         EvaluationError: there is no such domain, it has no labelled data or no rules, or a file or folder
             is not of its layout.
     """
-    domains = load(config_path()).domains
-    short = {domain.module.rpartition(".")[2]: key for key, domain in domains.items()}
-    module = _module(name if name in domains else short.get(name, name))
+    module = _module(name)
     evaluated = _evaluated(module, name)
     evaluate = getattr(evaluated, "evaluate_data", None)
     if evaluate is None:
@@ -119,10 +117,12 @@ def _listed(rules: Path) -> list[str]:
 
 
 def _module(name: str) -> str:
-    domains = load(config_path()).domains
-    if name not in domains:
-        raise EvaluationError(f"there is no domain {name!r}; there are: {', '.join(domains)}")
-    return domains[name].module
+    """The module of a domain, by its name or by the last part of its module's."""
+    modules = {key: domain.module for key, domain in load(config_path()).domains.items()}
+    known = {module.rpartition(".")[2]: module for module in modules.values()} | modules
+    if name not in known:
+        raise EvaluationError(f"there is no domain {name!r}; there are: {', '.join(modules)}")
+    return known[name]
 
 
 def _evaluated(module: str, name: str) -> Evaluated:
