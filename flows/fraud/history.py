@@ -354,7 +354,8 @@ class History:
         id = self._columns["transaction_id"]
         if "transaction_id" not in self._bound.numeric or self._reader.connection.dialect.name == "redshift":
             return None
-        low, high = self._reader.one(sa.select(sa.func.min(id), sa.func.max(id)))
+        ends = (sa.select(end(id)).scalar_subquery() for end in (sa.func.min, sa.func.max))
+        low, high = self._reader.one(sa.select(*ends))
         try:
             return int(low) if int(low) == low and high - low < TIES // 2 else None
         except (TypeError, ValueError):

@@ -157,5 +157,5 @@ def _over(node: Feature, window: Sequence[Transaction]) -> Any:
         return len(set(values))
     if not values:
         return None
-    total = sum(round(float(value) * PARTS) for value in values) / PARTS
-    return total if node.kind == "sum" else total / len(values)
+    total = sum(round(float(value) * PARTS) for value in values)
+    return (total if node.kind == "sum" else total / len(values)) / PARTS

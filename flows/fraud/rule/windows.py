@@ -48,6 +48,29 @@ def _from_text(element: _Seconds, compiler: Any, **options: Any) -> str:
     return f"unixepoch({text})" if _UNIX_EPOCH else f"CAST(strftime('%s', {text}) AS INTEGER)"
 
 
+class _Mean(GenericFunction[float]):
+    """The mean of whole numbers: one window where the database means them exactly, else a sum by a count.
+
+    SQLite passes over the rows once a window, also if two are the same.
+    """
+
+    name = "aspora_mean"
+    inherit_cache = True
+    type = sa.Double()
+
+
+@compiles(_Mean)
+def _from_sum(element: _Mean, compiler: Any, **options: Any) -> str:
+    _, joined = element.clauses
+    return str(compiler.process(joined, **options))
+
+
+@compiles(_Mean, "sqlite")
+def _from_mean(element: _Mean, compiler: Any, **options: Any) -> str:
+    mean, _ = element.clauses
+    return str(compiler.process(mean, **options))
+
+
 def seconds(moment: Column) -> Column:
     """Whole seconds since 1970 of a timestamp column; null where SQLite's text is none."""
     return sa.func.aspora_seconds(moment)
@@ -146,11 +169,12 @@ class Relation:
 
         if feature.kind == "count":
             return over(sa.func.count())
-        total = _exact(over(sa.func.sum(self._units(feature.of))))
+        parts = self._units(feature.of)
+        total = over(sa.func.sum(parts))
         if feature.kind == "sum":
-            return total
-        counted = sa.cast(over(sa.func.count(self._units(feature.of))), sa.Double)
-        return divided(total, sa.func.nullif(counted, 0.0, type_=sa.Double))
+            return _exact(total)
+        number = sa.func.nullif(over(sa.func.count(parts)), 0)
+        return _exact(sa.func.aspora_mean(over(sa.func.avg(parts)), _mean(total, number)))
 
     def _units(self, name: str) -> Column:
         return self.rows.c.units if name == "amount" else units(self.value(name))
@@ -255,13 +279,14 @@ def _exact(total: Column) -> Column:
     return divided(sa.cast(total, sa.Double), sa.literal_column(f"{PARTS}.0", sa.Double))
 
 
+def _mean(total: Column, number: Column) -> Column:
+    return divided(sa.cast(total, sa.Double), sa.cast(number, sa.Double))
+
+
 def _joined(feature: Feature, total: Column, number: Column) -> Column:
     if feature.kind in ("count", "distinct"):
         return total
-    exact = _exact(total)
-    if feature.kind == "avg":
-        exact = divided(exact, sa.cast(number, sa.Double))
-    return sa.case((number > 0, exact))
+    return sa.case((number > 0, _exact(_mean(total, number) if feature.kind == "avg" else total)))
 
 
 def _if_keyed(key: Column, found: Column) -> Column:
