@@ -1,6 +1,6 @@
 """A backtest through the tool against the same rule as one raw SQL statement, over 1.7 million transactions.
 
-`python -m tests.bench.backtest [SIZE]` prints one line a rule. `raw` counts by day what a backtest is made of:
+`python -m tests.bench.backtest [SIZE]` prints one line a rule. `raw` counts by day what a backtest has:
 transactions, frauds and their money, hits, frauds caught, money and customers hit, first and last time, with
 the rule's window written by hand; both are asked of the same SQLite file, in turns. The tool counts besides
 whom the rule hurts, the rules in force, and what passes just under the threshold.
