@@ -7,6 +7,7 @@ import pytest
 pytest_plugins = ["tests.harness", "tests.postgres"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("prefect"):
