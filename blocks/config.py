@@ -73,6 +73,13 @@ class Links(Section):
     """Prefect's UI, such as `https://prefect.example.com`."""
 
 
+class Corrections(Section):
+    """How long what people corrected is followed."""
+
+    expire_after: Duration = parse_duration("180d")
+    """After so long without anybody saying it again, memory leaves a correction out."""
+
+
 class Platform(Section):
     """Settings of the whole platform."""
 
@@ -89,6 +96,7 @@ class Platform(Section):
     retry_for: Duration = parse_duration("24h")
     """How long a trigger that can't start its run is tried again."""
     links: Links = Links()
+    corrections: Corrections = Corrections()
 
 
 class Model(Section):
@@ -375,6 +383,19 @@ class SlackBot(Section):
     """The environment variable that holds its signing secret."""
 
 
+class Digest(Section):
+    """The weekly digest that each domain's channel gets; none where a domain has no channel."""
+
+    enabled: bool = True
+    """Whether there is one."""
+    day: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
+    """The day on which it is sent."""
+    hour: int = Field(8, ge=0, le=23)
+    """The hour from which on it is sent, in UTC. It tells of the seven days before."""
+    channels: dict[str, str] = {}
+    """Domain, or `default` → id of the channel; those of `slack.channels` if absent."""
+
+
 class Slack(Section):
     """Who is who in Slack."""
 
@@ -383,6 +404,7 @@ class Slack(Section):
     """Domain, or `default` → id of the channel for runs that nobody in Slack started."""
     users: dict[str, str] = {}
     """Slack user id → the person's name as in `platform.people`."""
+    digest: Digest = Digest()
 
 
 class Whatsapp(Section):

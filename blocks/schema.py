@@ -53,6 +53,7 @@ APPROVAL_STATUSES = (
 MESSAGE_STATES = ("pending", "sent", "failed")
 TELEMETRY = ("langfuse", "opik")
 TELEMETRY_STATES = ("pending", "failed")
+CORRECTION_KINDS = ("correction", "confirmation", "withdrawal")
 ACTION_STATUSES = ("pending", "running", "done", "failed", "skipped", "unknown")
 
 
@@ -191,9 +192,16 @@ corrections = Table(
     Column("corrected_by", PlainText, nullable=False),
     Column("via", PlainText, nullable=False),
     Column("verified", Boolean, nullable=False, server_default=text("false")),
-    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("kind", String(20), nullable=False, server_default="correction"),
+    Column("refers_to", ForeignKey("corrections.id"), index=True),
+    _one_of("kind", CORRECTION_KINDS),
 )
-"""What users said was wrong. Append-only: the database refuses updates and deletes."""
+"""What users said about executions. Append-only: the database refuses updates and deletes.
+
+A `correction` says what was wrong and what is right. A `confirmation` says the same as the correction it
+refers to, or, without one, that the execution was right. A `withdrawal` takes back the row it refers to.
+"""
 
 spend = Table(
     "spend",
@@ -364,10 +372,19 @@ incidents = Table(
     Column("opened_at", UtcDateTime, nullable=False),
     Column("resolved_at", UtcDateTime),
     Column("execution_id", ForeignKey("executions.execution_id"), unique=True),
+    Column("correction_id", ForeignKey("corrections.id")),
+    Column("said_by", Json),
+    Column("said_at", UtcDateTime),
+    Column("trusted", Boolean, nullable=False, server_default=text("true")),
     Index(None, "domain", "stage"),
+    Index("uq_incidents_correction_id", "correction_id", unique=True),
     sqlite_autoincrement=True,
 )
-"""Memory: resolved incidents, for the next similar one."""
+"""Memory: resolved incidents, for the next similar one.
+
+One that people's correction brought in has the correction's id; `said_by` lists who says so, `said_at` is
+when that was last said, and `trusted` whether enough of them do for skills to follow it.
+"""
 
 controls = Table(
     "controls",
@@ -443,6 +460,35 @@ outbox = Table(
 
 A row goes once the other side has confirmed it.
 """
+
+config_versions = Table(
+    "config_versions",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("file", PlainText, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("content", Json),
+    Column("seen_at", UtcDateTime, nullable=False, index=True),
+    Column("seen_by", PlainText, nullable=False),
+    Column("commit_hash", PlainText, nullable=False, server_default=""),
+    Column("commit_author", PlainText, nullable=False, server_default=""),
+)
+"""Contents of the config that processes acted by, secrets hidden. `content` is kept of a file's newest one.
+
+`seen_by` is the user of the process that saw it first; the commit, where there is one, a claim.
+"""
+
+config_changes = Table(
+    "config_changes",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("version_id", ForeignKey("config_versions.id"), nullable=False, index=True),
+    Column("domain", PlainText, nullable=False, server_default=""),
+    Column("key", PlainText, nullable=False),
+    Column("old", PlainText),
+    Column("new", PlainText),
+)
+"""What a version of the config changed, key by key. `domain` is empty where it concerns all."""
 
 skill_executions = table(
     "skill_executions",

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from blocks.text import Index, words
 from mcp_servers.page import Page, parse, words_of
-from mcp_servers.text import Index, words
 
 PAGE_BYTES = 200_000
 """So much of one page is read."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from blocks.database import insert_new
-from blocks.schema import incidents
+from blocks.schema import corrections, incidents
 
 REJECTION = "rejection"
 """The source of fixes that people did not want: their cause is a guess, and nothing was done."""
+CORRECTION = "correction"
+"""The source of causes that people named after a skill had named another one."""
 
 
 class Incident(BaseModel):
@@ -36,6 +39,14 @@ class Incident(BaseModel):
     resolved_at: datetime | None = None
     execution_id: str | None = None
     """The execution that resolved it; one incident each at most."""
+    correction_id: int | None = None
+    """The correction that it comes from; one incident each at most."""
+    said_by: list[dict[str, Any]] | None = None
+    """Of a correction: who says so: `name`, `verified`, `via`."""
+    said_at: datetime | None = None
+    """Of a correction: when somebody said so last."""
+    trusted: bool = True
+    """Of a correction: whether enough people say so for skills to follow it."""
 
 
 def remember(conn: Connection, incident: Incident) -> None:
@@ -57,6 +68,14 @@ def reject(conn: Connection, incident: Incident) -> None:
     )
     conn.execute(delete(incidents).where(same))
     remember(conn, rejection)
+
+
+def correct(conn: Connection, execution_id: str, items: Sequence[Incident]) -> None:
+    """Replace what corrections of an execution brought into memory by these."""
+    of_it = select(corrections.c.id).where(corrections.c.execution_id == execution_id)
+    conn.execute(delete(incidents).where(incidents.c.correction_id.in_(of_it)))
+    if items:
+        conn.execute(insert(incidents), [item.model_dump(exclude={"id"}) for item in items])
 
 
 def replace(conn: Connection, source: str, items: Iterable[Incident], domain: str = "") -> None:

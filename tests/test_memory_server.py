@@ -1,6 +1,6 @@
 """memory-mcp's tool over a real platform database."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from mcp import Client
@@ -167,3 +167,54 @@ async def test_a_rejected_fix_is_found_and_named_as_such(tmp_path, database):
     assert first["outcome"] == "rejected: the partner asked us to wait"
     others = await found(tmp_path, query="TLS handshake fails, certificate expired", limit=1)
     assert others["incidents"][0]["title"] == PAST[2][1]
+
+
+SAID = [{"name": "ann", "verified": True, "via": "slack"}, {"name": "bob", "verified": False, "via": "cli"}]
+
+
+def remember_correction(database, title, *, trusted, days=0, people=2):
+    """An incident as a correction leaves it."""
+    at = datetime.now(UTC) - timedelta(days=days)
+    row = {
+        "domain": "ecm",
+        "stage": "lulu",
+        "title": title,
+        "symptoms": "zxq gauge wobble",
+        "root_cause": "a mouse",
+        "source": "correction",
+        "opened_at": at,
+        "said_by": SAID[:people] if trusted else SAID[1:],
+        "said_at": at,
+        "trusted": trusted,
+    }
+    database.write_now(lambda connection: connection.execute(insert(incidents), [row]))
+
+
+async def test_corrections_tell_who_says_so(tmp_path, database):
+    remember_correction(database, "gauge", trusted=True)
+    remember_correction(database, "gauge again", trusted=False)
+    kept = {one["title"]: one for one in (await found(tmp_path, query="gauge wobble"))["corrections"]}
+    assert kept["gauge"]["trusted"] is True
+    assert "2 people say so: ann (verified), bob (a typed name)" in kept["gauge"]["standing"]
+    assert kept["gauge again"]["trusted"] is False
+    assert "one person says so: bob (a typed name)" in kept["gauge again"]["standing"]
+    assert kept["gauge again"]["standing"].endswith("not confirmed")
+
+
+async def test_corrections_expire(tmp_path, database):
+    remember_correction(database, "gauge", trusted=True, days=181)
+    assert (await found(tmp_path, query="gauge wobble"))["corrections"] == []
+    remember_correction(database, "gauge", trusted=True, days=179)
+    assert len((await found(tmp_path, query="gauge wobble"))["corrections"]) == 1
+
+
+async def test_corrections_change_nothing_about_incidents(tmp_path, database):
+    """Neither their order nor their similarity, however many there are; one person's are two at most."""
+    remember(database)
+    query = "429 too many requests, gauge wobble"
+    before = (await found(tmp_path, query=query))["incidents"]
+    for number in range(20):
+        remember_correction(database, f"429 too many requests {number}", trusted=False)
+    after = await found(tmp_path, query=query)
+    assert after["incidents"] == before
+    assert len(after["corrections"]) == 2

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_servers.synonyms import CONCEPTS
-from mcp_servers.text import Index, concepts, words
+from blocks.synonyms import CONCEPTS
+from blocks.text import Index, concepts, words
 
 PAGES = [
     {"title": "Node disk is full", "text": "The filesystem of a node has no space left."},

@@ -18,6 +18,7 @@ from flows.ecm.models import Confidence
 from flows.ecm.signals import (
     HARM,
     Signal,
+    alike,
     changes,
     onset_of,
     precursors,
@@ -47,6 +48,12 @@ HARMLESS = 0.5
 """What is left of the fit of a page that says that it is about something harmless."""
 RECALLS = 0.2
 """An incident whose symptoms resemble the signals less is no corroboration."""
+SIGNATURE = 0.6
+"""So much of what is logged now, by weight, must have been logged when people corrected a diagnosis."""
+COVERED = 0.8
+"""And so many of a line's words, where the diagnosis quoted no lines."""
+FOUND = 0.3
+"""A runbook that a cause in people's words finds with a lower score is about something else."""
 
 _OWN_CODE = re.compile(
     r"(?i)null ?pointer|nil pointer|\bpanic\b|segfault|traceback|undefined|unhandled|uncaught|is null\b"
@@ -54,6 +61,7 @@ _OWN_CODE = re.compile(
     r"|ClassNotFound|NoSuch\w+|NoClassDef|IllegalState|crash ?loop|module ?not ?found"
     r"|missing (?:required )?(?:setting|property|config\w*|env\w*|key)"
 )
+_QUOTED = re.compile("“([^”]+)”")
 _CODE_CHANGE = "new version released shortly before, exceptions and crashes in our own code since the deploy"
 
 
@@ -141,6 +149,25 @@ class Case:
                     found[key] = Recalled(result.number, incident, likeness)
         return sorted(found.values(), key=lambda one: -one.likeness)
 
+    @cached_property
+    def corrected(self) -> list[Recalled]:
+        """What people said when the same lines were logged at this stage; the trusted and newest first."""
+        found: dict[Any, Recalled] = {}
+        for result in self.known.of("get_similar_incidents"):
+            for incident in result.content.get("corrections", []):
+                if self._is_stage(incident):
+                    likeness = self._signature(str(incident.get("symptoms") or ""))
+                    if likeness >= SIGNATURE:
+                        found.setdefault(incident["id"], Recalled(result.number, incident, likeness))
+        newest = sorted(found.values(), key=lambda one: -int(one.incident["id"]))
+        return sorted(newest, key=lambda one: not one.incident.get("trusted"))
+
+    @property
+    def lesson(self) -> Recalled | None:
+        """What people said the cause is, if enough of them did."""
+        first = self.corrected[:1]
+        return first[0] if first and first[0].incident.get("trusted") else None
+
     @property
     def precedent(self) -> Recalled | None:
         """The incident that is so alike that its cause may be the cause now."""
@@ -151,6 +178,19 @@ class Case:
     def candidates(self) -> list[Candidate]:
         """Runbooks by how well they explain the signals, the best first."""
         return _candidates(self)
+
+    def _is_stage(self, incident: Mapping[str, Any]) -> bool:
+        return str(incident.get("stage") or "").casefold() == self.stage.casefold()
+
+    def _signature(self, symptoms: str) -> float:
+        """Which share of the strongest signals stands in what was seen then, 0 to 1."""
+        quoted, told = _QUOTED.findall(symptoms), set(words(symptoms))
+        total = same = 0.0
+        for signal in self.harm[:3]:
+            total += signal.weight
+            then = any(alike(signal.template, each) for each in quoted)
+            same += signal.weight * (then or (not quoted and _within(signal.template, told)))
+        return same / total if total else 0.0
 
     @cached_property
     def _seen(self) -> dict[str, float]:
@@ -208,7 +248,7 @@ def further_queries(case: Case) -> list[str]:
     if case.changes:
         asked.append(f"{search_text(_message(case.changes[-1][1]), names)} {_CODE_CHANGE}")
     asked += [search_text(past.text, names) for past in case.recalled[:1]]
-    return asked
+    return [*asked, *([_in_words(case, case.lesson)] if case.lesson else [])]
 
 
 def symptoms(case: Case) -> str:
@@ -216,8 +256,35 @@ def symptoms(case: Case) -> str:
     return " ".join(search_text(signal.template) for signal in case.harm[:2])
 
 
+def _in_words(case: Case, lesson: Recalled) -> str:
+    """What people said the cause is, as a search."""
+    return search_text(str(lesson.incident["root_cause"]), stage_words(case.stage))
+
+
+def taught(case: Case, lesson: Recalled) -> Candidate | None:
+    """The runbook about what people said the cause is, with how well it fits the signals; None if none is."""
+    asked = _in_words(case, lesson)
+    fits = {str(one.page["runbook"]): one.fit for one in case.candidates}
+    hits = [
+        Candidate(hit, result.number, fits.get(str(hit["runbook"]), 0.0))
+        for result in case.known.of("search_runbooks")
+        if result.arguments.get("query") == asked
+        for hit in result.content["hits"]
+        if float(hit["score"]) > FOUND
+    ]
+    return max(hits, key=lambda one: float(one.page["score"]), default=None)
+
+
 def explanation(case: Case) -> Candidate | None:
-    """The runbook that explains the signals; None if none does well enough, or better than others."""
+    """The runbook that explains the signals; None if none does well enough, or better than others.
+
+    Where people corrected the diagnosis of the same lines, the runbook about what they said.
+    """
+    return taught(case, case.lesson) if case.lesson else fitting(case)
+
+
+def fitting(case: Case) -> Candidate | None:
+    """The runbook that explains the signals, whatever people said."""
     if not case.candidates:
         return None
     best = case.candidates[0]
@@ -227,7 +294,14 @@ def explanation(case: Case) -> Candidate | None:
 
 
 def confidence(case: Case) -> Confidence:
-    """High only where logs and another tool point clearly to the same cause."""
+    """High only where logs and another tool point clearly to the same cause.
+
+    What people said is believed, but high takes a runbook about it that fits the logs too.
+    """
+    if case.harm and case.lesson:
+        page = taught(case, case.lesson)
+        sure = page is not None and page.fit >= FITS_WELL and case.harm[0].weight >= 0.4
+        return Confidence.high if sure else Confidence.medium
     if not case.harm or not explanation(case):
         return Confidence.medium if case.harm and case.precedent else Confidence.low
     best = case.candidates[0].fit
@@ -244,6 +318,12 @@ def _message(line: str) -> str:
 def _covers(asked: set[str], template: str) -> bool:
     told = set(words(search_text(template)))
     return bool(told) and len(asked & told) >= 0.6 * len(told)
+
+
+def _within(template: str, told: set[str]) -> bool:
+    """Whether the words of a template stand in a text."""
+    asked = set(words(search_text(template)))
+    return bool(asked) and len(asked & told) >= COVERED * len(asked)
 
 
 def _weigh(weights: dict[str, float], text: str, weight: float) -> None:

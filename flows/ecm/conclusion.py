@@ -6,7 +6,16 @@ import re
 from datetime import datetime
 
 from flows.ecm import prose
-from flows.ecm.analysis import FITS, FITS_WELL, Candidate, Case, confidence, explanation
+from flows.ecm.analysis import (
+    FITS,
+    FITS_WELL,
+    Candidate,
+    Case,
+    Recalled,
+    confidence,
+    explanation,
+    fitting,
+)
 from flows.ecm.models import Confidence, DiagnosisDraft, Evidence, Hypothesis
 from flows.ecm.signals import HARM, Signal, search_text
 
@@ -48,7 +57,12 @@ def _nothing(case: Case) -> DiagnosisDraft:
 
 def _cause(case: Case, best: Candidate | None) -> str:
     parts = []
-    if best:
+    if case.lesson:
+        said = case.lesson.incident
+        parts.append(
+            f"{str(said['root_cause']).rstrip('.')}. So people corrected this before: {said['standing']}."
+        )
+    elif best:
         doubt = "" if best.fit >= FITS_WELL else "Possibly "
         parts.append(f"{doubt}{best.page['title']}: {_meaning(case, best)}")
     elif case.precedent:
@@ -106,18 +120,36 @@ def _evidence(case: Case, best: Candidate | None) -> list[Evidence]:
         found.append(
             Evidence(tool_call=best.call, source="runbook", finding=text, quote=str(best.page["runbook"]))
         )
+    if case.lesson:
+        return [*found, _said(case.lesson)]
+    if not best and not case.precedent:
+        found += [_said(each) for each in case.corrected[:1]]
     found += [
         Evidence(
             tool_call=past.call,
             source="incident",
             finding=f"Incident {past.incident['id']} looked like it: {past.incident['title']}. "
-            f"Cause then: {past.incident['root_cause']}. What helped: {past.incident['fix']}.",
+            f"Cause then: {past.incident['root_cause']}{_doubt(past)}. What helped: {past.incident['fix']}.",
             quote=str(past.incident["title"]),
         )
         for past in case.recalled[:1]
         if _agrees(case, best)
     ]
     return found
+
+
+def _said(each: Recalled) -> Evidence:
+    """What people said when the same lines were logged."""
+    incident = each.incident
+    text = f"Of the same log lines at {incident['stage']}, {incident['standing']}: {incident['root_cause']}"
+    return Evidence(
+        tool_call=each.call, source="incident", finding=text, quote=_quote(str(incident["title"]))
+    )
+
+
+def _doubt(past: Recalled) -> str:
+    """Who disputes the cause of a past incident, if anybody does."""
+    return f" ({past.incident['standing']})" if past.incident.get("standing") else ""
 
 
 def _agrees(case: Case, best: Candidate | None) -> bool:
@@ -137,6 +169,8 @@ def _quote(template: str) -> str:
 def _fix(case: Case, best: Candidate | None) -> str:
     if best:
         return str(best.page["fix"])
+    if case.lesson:
+        return str(case.lesson.incident["fix"])
     return str(case.precedent.incident["fix"]) if case.precedent else ""
 
 
@@ -148,7 +182,9 @@ def _ruled_out(case: Case, best: Candidate | None) -> list[Hypothesis]:
     found = [_unlikely(case, signal) for signal in case.signals if signal.weight < HARM][:4]
     if not case.harm:
         found += [_unlikely(case, signal) for signal in case.signals if signal.weight >= HARM][:2]
-    others = [one for one in case.candidates if one is not best and one.fit >= FITS][:2] if best else []
+    found += _overruled(case, best)
+    weighed = best and not case.lesson
+    others = [one for one in case.candidates if one is not best and one.fit >= FITS][:2] if weighed else []
     found += [
         Hypothesis(
             cause=f"{one.page['title']} ({one.page['runbook']})",
@@ -157,7 +193,7 @@ def _ruled_out(case: Case, best: Candidate | None) -> list[Hypothesis]:
         for one in others
         if best
     ]
-    if best and case.recalled and not _agrees(case, best):
+    if best and not case.lesson and case.recalled and not _agrees(case, best):
         past = case.recalled[0].incident
         found.append(
             Hypothesis(
@@ -166,6 +202,27 @@ def _ruled_out(case: Case, best: Candidate | None) -> list[Hypothesis]:
             )
         )
     return found
+
+
+def _overruled(case: Case, best: Candidate | None) -> list[Hypothesis]:
+    """What people said against the logs, and the logs against what people said."""
+    if case.lesson:
+        page = fitting(case)
+        same = page is None or (best is not None and page.page["runbook"] == best.page["runbook"])
+        reason = "It fits the log lines, but people said of the same ones that it was something else."
+        found = [] if same or page is None else [page]
+        return [
+            Hypothesis(cause=f"{one.page['title']} ({one.page['runbook']})", reason=reason) for one in found
+        ]
+    if not best and not case.precedent:
+        return []
+    return [
+        Hypothesis(
+            cause=f"{each.incident['root_cause']} ({each.incident['standing']})",
+            reason="One person is not enough against what the logs and the rest show.",
+        )
+        for each in case.corrected[:1]
+    ]
 
 
 def _unlikely(case: Case, signal: Signal) -> Hypothesis:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mcp_servers.text import Index, words
+from blocks.text import Index, words
 
 
 def _any(*patterns: str) -> re.Pattern[str]:

@@ -215,9 +215,7 @@ def _volume(count: int, stuck: int) -> float:
 
 def _repeats(signal: Signal, kept: Iterable[Signal]) -> bool:
     """Whether a weightier signal of the same services says nearly the same."""
-    return any(
-        signal.services == other.services and _alike(signal.template, other.template) for other in kept
-    )
+    return any(signal.services == other.services and alike(signal.template, other.template) for other in kept)
 
 
 def _usual(signal: Signal, steady: Iterable[Mapping[str, Any]]) -> bool:
@@ -225,12 +223,13 @@ def _usual(signal: Signal, steady: Iterable[Mapping[str, Any]]) -> bool:
     return signal.count < RARE and any(
         signal.level == item["level"]
         and set(signal.services) & set(item["services"])
-        and _alike(signal.template, str(item["template"]))
+        and alike(signal.template, str(item["template"]))
         for item in steady
     )
 
 
-def _alike(one: str, other: str) -> bool:
+def alike(one: str, other: str) -> bool:
+    """Whether two templates say nearly the same."""
     left, right = set(words(_NOISE.sub(" ", one))), set(words(_NOISE.sub(" ", other)))
     return bool(left and right) and len(left & right) >= 0.6 * len(left | right)
 

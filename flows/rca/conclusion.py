@@ -82,18 +82,29 @@ def _evidence(case: Case, cause: Suspect | None) -> list[Evidence]:
             Evidence(tool_call=result.number, source="metrics", finding=f"{text}up to {context['peak']:.3g}")
         )
     for result in case.known.of("get_similar_incidents")[:1]:
+        said = [each for each in result.content.get("corrections", []) if each["trusted"]]
+        likely = sorted([*said, *result.content["incidents"]], key=lambda past: -past["similarity"])
         found += [
             Evidence(
                 tool_call=result.number,
                 source="incident",
-                finding=f"Incident {past['id']} looked like it: {past['title']}. Cause then: "
-                f"{past['root_cause']}. What helped: {past['fix']}.",
-                quote=str(past["title"]),
+                finding=_past(past),
+                quote=_quote(str(past["title"])),
             )
-            for past in result.content["incidents"][:1]
+            for past in likely[:1]
             if past["similarity"] >= _SIMILAR
         ]
     return found
+
+
+def _past(incident: Mapping[str, Any]) -> str:
+    """A past incident, and what people say of its cause."""
+    doubt = f" ({incident['standing']})" if incident.get("standing") else ""
+    helped = f" What helped: {incident['fix']}." if incident["fix"] else ""
+    return (
+        f"Incident {incident['id']} looked like it: {incident['title']}. "
+        f"Cause then: {incident['root_cause']}{doubt}.{helped}"
+    )
 
 
 def _timing(case: Case, cause: Suspect) -> str:

@@ -56,6 +56,7 @@ def upgrade() -> None:
     """Create the tables and count what the record has."""
     _create_totals()
     _create_outbox()
+    op.create_index("ix_corrections_created_at", "corrections", ["created_at"])
     slot = SQLITE_SLOT if op.get_bind().dialect.name == "sqlite" else POSTGRESQL_SLOT
     cases = " ".join(f"WHEN COALESCE(latency_seconds, 0) <= {each} THEN '{each:g}'" for each in BUCKETS)
     op.get_bind().exec_driver_sql(TOTALS.format(bucket=f"CASE {cases} ELSE '+Inf' END"))

@@ -1,4 +1,4 @@
-"""Synonyms of file deliveries, money and compliance; see `mcp_servers.synonyms`."""
+"""Synonyms of file deliveries, money and compliance; see `blocks.synonyms`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synonyms of identity, observation, data stores and messaging; see `mcp_servers.synonyms`."""
+"""Synonyms of identity, observation, data stores and messaging; see `blocks.synonyms`."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ place by what it means, never by the page it helps to find.
 
 from __future__ import annotations
 
-from mcp_servers.synonyms_data import DATA
-from mcp_servers.synonyms_machines import MACHINES
-from mcp_servers.synonyms_payments import PAYMENTS
+from blocks.synonyms_data import DATA
+from blocks.synonyms_machines import MACHINES
+from blocks.synonyms_payments import PAYMENTS
 
 _STATES: dict[str, str] = {
     # something is not there, or does not work

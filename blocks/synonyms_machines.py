@@ -1,4 +1,4 @@
-"""Synonyms of machines, networks, programs and their configuration; see `mcp_servers.synonyms`."""
+"""Synonyms of machines, networks, programs and their configuration; see `blocks.synonyms`."""
 
 from __future__ import annotations
 
