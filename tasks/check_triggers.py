@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from blocks.config import Config, Trigger
@@ -29,10 +29,15 @@ def problems(source: Source, config: Config) -> Iterator[Problem]:
         yield from _reach(source, config, keys, trigger)
         yield from _proof(source, config, index)
     yield from _maintenance(source, config)
-    for name in config.slack.channels:
+    yield from _channels(source, config, ("slack", "channels"), config.slack.channels)
+    yield from _channels(source, config, ("slack", "digest", "channels"), config.slack.digest.channels)
+
+
+def _channels(source: Source, config: Config, keys: Keys, named: Iterable[str]) -> Iterator[Problem]:
+    for name in named:
         if name not in (*config.domains, "default"):
             remedy = suggest(name, (*config.domains, "default"))
-            yield source.problem(("slack", "channels", name), f"unknown domain {name}", remedy, "warning")
+            yield source.problem((*keys, name), f"unknown domain {name}", remedy, "warning")
 
 
 def _domain(source: Source, config: Config, keys: Keys, trigger: Trigger) -> Iterator[Problem]:

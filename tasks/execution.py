@@ -180,7 +180,7 @@ class Execution:
         try:
             await self._platform.database.read(lambda conn: admission.check_switch(conn, domain))
         except admission.Refused as error:
-            raise Halted(str(error)) from error
+            raise Halted(str(error), error.guardrail) from error
 
     async def _reserve(self, sequence: int, request: Request) -> spend.Reservation | None:
         if self._offline:
@@ -206,7 +206,8 @@ class Execution:
                 )
             )
         except spend.BudgetExceeded as error:
-            raise Halted(str(error)) from error
+            of_run = error.which in ("run", "execution")
+            raise Halted(str(error), None if of_run else "budget") from error
 
 
 def _without(missing: Mapping[str, str], result: Result) -> Result:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, select, update
 
 from blocks.database import insert_new
 from blocks.schema import handoffs
-from tasks import tally
+from tasks import outbox, tally
 from tasks.clock import utc
 
 NONE = "none"
@@ -43,9 +43,11 @@ class Handoff(BaseModel):
 
 def add(conn: Connection, handoff: Handoff, now: datetime | None = None) -> bool:
     """Record a decision; False if the same sender, pattern and receiver stand already."""
-    added = insert_new(conn, handoffs, {**dict(handoff), "created_at": handoff.created_at or utc(now)})
+    at = handoff.created_at or utc(now)
+    added = insert_new(conn, handoffs, {**dict(handoff), "created_at": at})
     if added:
         tally.count(conn, tally.ROUTING, from_skill=handoff.from_skill, to_skill=handoff.to_skill)
+        outbox.put_again(conn, handoff.from_execution_id, at)
     return added
 
 

@@ -11,7 +11,7 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from blocks.config import Limits
 from blocks.model import ModelError, Request, Turn
 from blocks.units import format_duration
+from tasks.admission import Guardrail
 from tasks.conversation import LAST_TURN, context_message, cut_call, invalid_answer, result_block, user
 from tasks.domain import CallTool, Incomplete, Known, Skill, ToolResult, ToolStatus
 from tasks.together import together
@@ -32,7 +33,15 @@ Outcome = Literal["success", "partial", "error", "refused"]
 
 
 class Halted(Exception):
-    """A guardrail does not allow the next turn. The message names it."""
+    """A guardrail does not allow the next turn. The message names it.
+
+    Attributes:
+        guardrail: which one, as it is counted; None for a limit of the run or the execution itself.
+    """
+
+    def __init__(self, reason: str, guardrail: Guardrail | None = None) -> None:
+        super().__init__(reason)
+        self.guardrail = guardrail
 
 
 class Journal(Protocol):
@@ -79,6 +88,8 @@ class Result:
     """Why it is no success, for people."""
     trace: str = ""
     """What the model wrote besides its answer, turn by turn."""
+    guardrail: Guardrail | None = None
+    """The guardrail that ended it, if one did."""
 
 
 AskModel = Callable[[Request], Awaitable[Turn]]
@@ -131,7 +142,9 @@ class Loop:
             wall_time = format_duration(self._setting.limits.wall_time)
             return self._partial(f"the time limit of {wall_time} was reached")
         except Halted as ended:
-            return self._partial(str(ended)) if self._turns > 1 else self._end("refused", None, str(ended))
+            reason, first = str(ended), self._turns <= 1
+            result = self._end("refused", None, reason) if first else self._partial(reason)
+            return replace(result, guardrail=ended.guardrail)
         except ModelError as error:
             return self._end("error", None, str(error))
 

@@ -7,15 +7,20 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, func, or_, select, update
 
+from blocks.columns import dump_json, plain
 from blocks.database import insert_new
-from blocks.schema import approvals, execution_steps, executions, skill_executions
+from blocks.schema import approvals, corrections, execution_steps, executions, skill_executions
 from tasks import ids, outbox, spend, tally
 from tasks.clock import utc
 
 Role = Literal["manager", "specialist"]
 Outcome = Literal["success", "partial", "error", "refused", "rejected", "expired"]
+
+
+CORRECTED: Literal["user_corrected"] = "user_corrected"
+"""What the view shows as the outcome of an execution that somebody corrected."""
 
 
 class UnknownExecution(LookupError):
@@ -117,7 +122,7 @@ def begin(
     }
     for execution_id in ids.stamped(skill, at, key):
         insert_new(conn, executions, {**values, "execution_id": execution_id})
-        row = conn.execute(select(executions).where(executions.c.key == key)).first()
+        row = conn.execute(_SAME, {"of": key}).first()
         if row:
             return Execution.model_validate(row)
     raise RuntimeError(f"no free execution id for {skill} of {run_id}")
@@ -161,8 +166,7 @@ def finish(
     }
     if output is not None:
         values["output_data"] = output
-    pending = (executions.c.execution_id == execution_id) & executions.c.outcome.is_(None)
-    if conn.execute(update(executions).where(pending).values(**values)).rowcount != 1:
+    if conn.execute(_FINISH, {**values, "of": execution_id}).rowcount != 1:
         return False
     tally.ended(conn, execution.model_copy(update=values), at)
     outbox.put(conn, "execution", execution_id, at)
@@ -171,13 +175,12 @@ def finish(
 
 def draft(conn: Connection, execution_id: str, output: Any) -> None:
     """Note the output of an execution that still waits: its record if nobody carries it further."""
-    pending = (executions.c.execution_id == execution_id) & executions.c.outcome.is_(None)
-    conn.execute(update(executions).where(pending).values(output_data=output))
+    conn.execute(_FINISH, {"output_data": output, "of": execution_id})
 
 
 def get(conn: Connection, execution_id: str) -> Execution:
     """The execution of that id; UnknownExecution if there is none."""
-    row = conn.execute(select(executions).where(executions.c.execution_id == execution_id)).first()
+    row = conn.execute(_GET, {"of": execution_id}).first()
     if row is None:
         raise UnknownExecution(f"there is no execution {execution_id!r}; `aspora executions` lists them")
     return Execution.model_validate(row)
@@ -207,9 +210,17 @@ def search(
     skill: str = "",
     outcome: str = "",
     since: datetime | None = None,
+    until: datetime | None = None,
+    text: str = "",
     limit: int = 100,
 ) -> list[SkillExecution]:
-    """Finished executions, newest first. `outcome` may be `user_corrected`."""
+    """Finished executions, newest first.
+
+    Args:
+        outcome: one of the outcomes, or `user_corrected`.
+        text: words that stand in the input, the output, the reasoning or the correction, as they are; upper
+            and lower case are the same.
+    """
     view = skill_executions.c
     query = select(skill_executions).order_by(view.timestamp.desc(), view.execution_id).limit(limit)
     for column, value in ((view.domain, domain), (view.skill_name, skill), (view.outcome, outcome)):
@@ -217,6 +228,12 @@ def search(
             query = query.where(column == value)
     if since:
         query = query.where(view.timestamp >= since)
+    if until:
+        query = query.where(view.timestamp <= until)
+    if outcome == CORRECTED:
+        query = query.where(view.execution_id.in_(select(corrections.c.execution_id)))
+    if text:
+        query = query.where(_holds(text))
     return [SkillExecution.model_validate(row) for row in conn.execute(query)]
 
 
@@ -227,12 +244,18 @@ def view(conn: Connection, execution_id: str) -> SkillExecution | None:
     return SkillExecution.model_validate(row) if row else None
 
 
+def _holds(words: str) -> ColumnElement[bool]:
+    """Whether one of the texts holds these words; in JSON they stand as JSON writes them."""
+    view, written = skill_executions.c, dump_json(plain(words))[1:-1]
+    texts = [cast(each, Text) for each in (view.input_data, view.output_data, view.user_correction)]
+    inside = [each.icontains(written, autoescape=True) for each in texts]
+    return or_(*inside, view.reasoning_trace.icontains(plain(words), autoescape=True))
+
+
 def _totals(conn: Connection, execution_id: str) -> Mapping[str, float]:
-    steps = execution_steps.c
-    query = select(steps.kind, steps.seconds, steps.tokens).where(steps.execution_id == execution_id)
     totals: dict[str, float] = {"model_seconds": 0.0, "tool_seconds": 0.0}
     totals |= {f"{kind}_tokens": 0 for kind in ("input", "output", "cache_read", "cache_write")}
-    for kind, seconds, tokens in conn.execute(query):
+    for kind, seconds, tokens in conn.execute(_STEPS, {"of": execution_id}):
         totals[f"{kind}_seconds"] += seconds
         for name, count in (tokens or {}).items():
             totals[f"{name}_tokens"] += count
@@ -241,8 +264,18 @@ def _totals(conn: Connection, execution_id: str) -> Mapping[str, float]:
 
 def _waited(conn: Connection, execution_id: str, now: datetime) -> float:
     """Seconds between proposals of the execution and the start of what was decided on them."""
-    waits = approvals.c
-    until = func.coalesce(waits.started_at, waits.decided_at, type_=waits.started_at.type)
-    query = select(waits.created_at, until).where(waits.execution_id == execution_id)
-    rows = conn.execute(query).tuples()
+    rows = conn.execute(_WAITS, {"of": execution_id}).tuples()
     return sum(float(((end or now) - asked).total_seconds()) for asked, end in rows)
+
+
+# Statements of every execution, built once: building one takes longer than executing it.
+
+_OF = executions.c.execution_id == bindparam("of")
+_GET = select(executions).where(_OF)
+_SAME = select(executions).where(executions.c.key == bindparam("of"))
+_FINISH = update(executions).where(_OF, executions.c.outcome.is_(None))
+_STEPS = select(execution_steps.c.kind, execution_steps.c.seconds, execution_steps.c.tokens).where(
+    execution_steps.c.execution_id == bindparam("of")
+)
+_DECIDED = func.coalesce(approvals.c.started_at, approvals.c.decided_at, type_=approvals.c.started_at.type)
+_WAITS = select(approvals.c.created_at, _DECIDED).where(approvals.c.execution_id == bindparam("of"))

@@ -188,11 +188,9 @@ class Run:
         """Performs an execution, unless the domain was stopped; how it ended stands in the record."""
         try:
             await self._platform.database.read(lambda conn: admission.check_switch(conn, row.domain))
-        except Refused as refused:
-            reason = str(refused)
-            await self._platform.database.write(
-                lambda conn: record.finish(conn, row.execution_id, "refused", error=reason)
-            )
+        except Refused as error:
+            refused = error
+            await self._platform.database.write(lambda conn: _refuse(conn, row, refused))
             return
         try:
             await flow(row.execution_id)
@@ -246,10 +244,10 @@ async def admitted(
         run = Run(platform, code, trigger)
         try:
             await platform.database.write(lambda conn: _admit(conn, platform, trigger, owner, flow_run_id))
-        except Refused as refused:
-            run.refusal = reason = str(refused)
+        except Refused as error:
+            refused, run.refusal = error, str(error)
             await platform.database.write(
-                lambda conn: admission.turn_away(conn, platform.config, trigger, owner, reason)
+                lambda conn: admission.turn_away(conn, platform.config, trigger, owner, refused)
             )
             tell("run", f"run {run.run_id} refused: {run.refusal}")
             yield run
@@ -274,6 +272,12 @@ def _trigger(conn: Connection, domain: str, given: BaseModel, id: str, key: str)
     if trigger.state == "failed" and inbox.reopen(conn, trigger.id):
         return inbox.get(conn, trigger.id)
     return trigger
+
+
+def _refuse(conn: Connection, row: record.Execution, refused: Refused) -> None:
+    """An execution that does not begin, since its domain was stopped."""
+    if record.finish(conn, row.execution_id, "refused", error=str(refused)):
+        admission.count(conn, row.domain, refused.guardrail)
 
 
 def _admit(

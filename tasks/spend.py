@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
 
 from blocks.database import insert_new
 from blocks.schema import budget_days, executions, spend
 from blocks.units import format_dollars
-from tasks import tally
+from tasks import outbox, tally
 from tasks.clock import utc
 
 PLATFORM = "platform"
@@ -90,18 +90,17 @@ def reserve(
         if budgets.execution is not None:
             _compare("execution", budgets.execution, of_execution(conn, execution_id), micro)
         _add(conn, domain, at.date(), micro)
-    run_id = select(executions.c.run_id).where(executions.c.execution_id == execution_id).scalar_subquery()
     values = {
+        "of": execution_id,
         "domain": domain,
         "day": at.date(),
-        "run_id": run_id,
         "execution_id": execution_id,
         "sequence": sequence,
         "reserved_micro": micro,
         "lease_until": at + lease,
         "created_at": at,
     }
-    id_ = conn.execute(insert(spend).values(**values).returning(spend.c.id)).scalar_one()
+    id_ = conn.execute(_RESERVE, values).scalar_one()
     return Reservation(id=id_, execution_id=execution_id, sequence=sequence, micro=micro)
 
 
@@ -110,27 +109,16 @@ def settle(conn: Connection, reservation: Reservation, micro: int) -> None:
 
     What an ended execution cost is known and counted: it can still rise, and never falls.
     """
-    unsettled, more = spend.c.settled_micro.is_(None), spend.c.reserved_micro < micro
-    known = exists(executions.c.execution_id).where(_ended(reservation))
-    open_ = and_(spend.c.id == reservation.id, or_(unsettled, and_(spend.c.lapsed, or_(~known, more))))
-    changed = conn.execute(
-        update(spend)
-        .where(open_)
-        .values(settled_micro=micro, lapsed=False)
-        .returning(spend.c.domain, spend.c.day, spend.c.reserved_micro)
-    ).first()
+    given = {"reservation": reservation.id, "of": reservation.execution_id, "cost": micro}
+    changed = conn.execute(_SETTLE, given).first()
     if changed and micro != changed.reserved_micro:
         late = micro - changed.reserved_micro
         _lock(conn, changed.domain, changed.day)
         _add(conn, changed.domain, changed.day, late)
-        row = conn.execute(
-            update(executions)
-            .where(_ended(reservation))
-            .values(cost_micro=executions.c.cost_micro + late)
-            .returning(executions)
-        ).first()
+        row = conn.execute(_RAISE, {"of": reservation.execution_id, "late": late}).first()
         if row:
             tally.cost(conn, row, late)
+            outbox.put(conn, "execution", row.execution_id, utc())
 
 
 def lapse(conn: Connection, now: datetime | None = None) -> int:
@@ -141,22 +129,17 @@ def lapse(conn: Connection, now: datetime | None = None) -> int:
 
 def close(conn: Connection, execution_id: str) -> None:
     """Settle what an ending execution has still open, lost turns, at what was reserved."""
-    open_ = and_(spend.c.execution_id == execution_id, spend.c.settled_micro.is_(None))
-    conn.execute(update(spend).where(open_).values(**_LAPSED))
+    conn.execute(_CLOSE, {"of": execution_id})
 
 
 def of_execution(conn: Connection, execution_id: str) -> int:
     """Micro-dollars spent and reserved by an execution."""
-    query = select(func.coalesce(func.sum(_COUNTED), 0)).where(spend.c.execution_id == execution_id)
-    return int(conn.execute(query).scalar_one())
+    return int(conn.execute(_OF_EXECUTION, {"of": execution_id}).scalar_one())
 
 
 def _of_run(conn: Connection, execution_id: str) -> int:
     """Micro-dollars spent and reserved by all executions of an execution's run."""
-    run_id = select(executions.c.run_id).where(executions.c.execution_id == execution_id).scalar_subquery()
-    of_run = select(executions.c.execution_id).where(executions.c.run_id == run_id)
-    query = select(func.coalesce(func.sum(_COUNTED), 0)).where(spend.c.execution_id.in_(of_run))
-    return int(conn.execute(query).scalar_one())
+    return int(conn.execute(_OF_RUN, {"of": execution_id}).scalar_one())
 
 
 def of_day(conn: Connection, domain: str = "", day: date | None = None) -> int:
@@ -172,13 +155,6 @@ def domain_scope(domain: str) -> str:
     return f"domain:{domain}"
 
 
-def _ended(reservation: Reservation) -> ColumnElement[bool]:
-    return and_(executions.c.execution_id == reservation.execution_id, executions.c.outcome.is_not(None))
-
-
-_LAPSED = {"settled_micro": spend.c.reserved_micro, "lapsed": True}
-
-
 def _compare(which: str, limit: int | None, spent: int, micro: int) -> None:
     if limit is not None and spent + micro > limit:
         raise BudgetExceeded(which, limit, spent, micro)
@@ -187,20 +163,64 @@ def _compare(which: str, limit: int | None, spent: int, micro: int) -> None:
 def _lock(conn: Connection, domain: str, day: date) -> dict[str, int]:
     """What is spent and reserved by scope. Others wait for these rows, always in the same order."""
     scopes = (domain_scope(domain), PLATFORM)
-    rows = and_(budget_days.c.day == day, budget_days.c.scope.in_(scopes))
-    query = select(budget_days.c.scope, budget_days.c.committed_micro).where(rows)
-    query = query.order_by(budget_days.c.scope).with_for_update()
-    found = dict(conn.execute(query).tuples().all())
+    rows = {"on": day, "scope": scopes[0]}
+    found = dict(conn.execute(_LOCK, rows).tuples().all())
     if len(found) < len(scopes):
         for scope in scopes:
             insert_new(conn, budget_days, {"scope": scope, "day": day})
-        found = dict(conn.execute(query).tuples().all())
+        found = dict(conn.execute(_LOCK, rows).tuples().all())
     return found
 
 
 def _add(conn: Connection, domain: str, day: date, micro: int) -> None:
     """Change the sums of locked rows."""
-    rows = and_(budget_days.c.day == day, budget_days.c.scope.in_((domain_scope(domain), PLATFORM)))
-    conn.execute(
-        update(budget_days).where(rows).values(committed_micro=budget_days.c.committed_micro + micro)
+    conn.execute(_ADD, {"on": day, "in_scope": domain_scope(domain), "more": micro})
+
+
+# Statements of every model turn, built once: building one takes longer than executing it.
+
+_MINE = spend.c.execution_id == bindparam("of")
+_RUN = select(executions.c.run_id).where(executions.c.execution_id == bindparam("of")).scalar_subquery()
+_OF_EXECUTION = select(func.coalesce(func.sum(_COUNTED), 0)).where(_MINE)
+_OF_RUN = select(func.coalesce(func.sum(_COUNTED), 0)).where(
+    spend.c.execution_id.in_(select(executions.c.execution_id).where(executions.c.run_id == _RUN))
+)
+_LOCK = (
+    select(budget_days.c.scope, budget_days.c.committed_micro)
+    .where(budget_days.c.day == bindparam("on"), budget_days.c.scope.in_((bindparam("scope"), PLATFORM)))
+    .order_by(budget_days.c.scope)
+    .with_for_update()
+)
+_ADD = (
+    update(budget_days)
+    .where(budget_days.c.day == bindparam("on"), budget_days.c.scope.in_((bindparam("in_scope"), PLATFORM)))
+    .values(committed_micro=budget_days.c.committed_micro + bindparam("more"))
+)
+_RESERVE = insert(spend).values(run_id=_RUN).returning(spend.c.id)
+_ENDED = and_(executions.c.execution_id == bindparam("of"), executions.c.outcome.is_not(None))
+_SETTLE = (
+    update(spend)
+    .where(
+        spend.c.id == bindparam("reservation"),
+        or_(
+            spend.c.settled_micro.is_(None),
+            and_(
+                spend.c.lapsed,
+                or_(
+                    ~exists(executions.c.execution_id).where(_ENDED),
+                    spend.c.reserved_micro < bindparam("cost"),
+                ),
+            ),
+        ),
     )
+    .values(settled_micro=bindparam("cost"), lapsed=False)
+    .returning(spend.c.domain, spend.c.day, spend.c.reserved_micro)
+)
+_RAISE = (
+    update(executions)
+    .where(_ENDED)
+    .values(cost_micro=executions.c.cost_micro + bindparam("late"))
+    .returning(executions)
+)
+_LAPSED = {"settled_micro": spend.c.reserved_micro, "lapsed": True}
+_CLOSE = update(spend).where(_MINE, spend.c.settled_micro.is_(None)).values(**_LAPSED)

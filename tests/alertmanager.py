@@ -25,22 +25,33 @@ class Alertmanager:
         directory: for its config and state.
         webhook: the gateway's address for alerts.
         token: the gateway's bearer token.
+        config: another config than that of these three.
+        started_in: the directory it is started in.
     """
 
-    def __init__(self, directory: Path, webhook: str, token: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        webhook: str = "",
+        token: str = "",
+        config: dict[str, Any] | None = None,
+        started_in: Path | None = None,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        config = directory / "alertmanager.yml"
-        config.write_text(yaml.safe_dump(_config(webhook, token)), encoding="utf-8")
+        file = directory / "alertmanager.yml"
+        file.write_text(yaml.safe_dump(config or _config(webhook, token)), encoding="utf-8")
         port = free_port()
-        self._api = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v2", timeout=10)
+        self.address = f"127.0.0.1:{port}"
+        self._api = httpx.Client(base_url=f"http://{self.address}/api/v2", timeout=10)
         self._process = subprocess.Popen(
             [
                 needs.program("prometheus-alertmanager", "prometheus-alertmanager"),
-                f"--config.file={config}",
+                f"--config.file={file}",
                 f"--storage.path={directory / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
+                f"--web.listen-address={self.address}",
                 "--cluster.listen-address=",
             ],
+            cwd=started_in,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -44,6 +44,7 @@ CONFIG: dict[str, Any] = {
         {"source": "whatsapp", "match": {"mention": "@ecm-agent"}, "domain": "ecm"},
         {"source": "webhook", "match": {"path": "/api/ecm/analyze"}, "domain": "ecm"},
         {"source": "webhook", "match": {"path": "/api/fincrime/analyze"}, "domain": "fincrime"},
+        {"source": "webhook", "match": {"path": "/api/refunds/analyze"}, "domain": "refunds"},
         {
             "source": "webhook",
             "match": {"path": "/api/ecm/partner"},
@@ -99,7 +100,7 @@ def set_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, value)
     home = tmp_path / "home"
     home.mkdir()
-    (home / "aspora.db").write_bytes(_empty_record())
+    (home / "aspora.db").write_bytes(empty_record())
     monkeypatch.setenv("ASPORA_HOME", str(home))
     monkeypatch.setenv("ASPORA_CONFIG", str(path))
     monkeypatch.delenv("ASPORA_DATABASE_URL", raising=False)
@@ -108,7 +109,7 @@ def set_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @cache
-def _empty_record() -> bytes:
+def empty_record() -> bytes:
     """A migrated SQLite database; migrating takes longer than most of the tests."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "aspora.db"

@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from flows.gateway import refusal
 from flows.gateway.door import Door
@@ -39,14 +38,6 @@ async def test_a_config_that_changed(town: Town, surroundings: Path) -> None:
     assert told["status"] == "ready"
     assert "does not load" in told["config"] and "nonsense" in told["config"]
     assert (await town.post("/alerts/prometheus", notification())).status_code == 202
-
-
-async def test_metrics_are_prometheus_text(town: Town) -> None:
-    """Its parser reads them."""
-    answer = await town.client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    found = {family.name: family for family in text_string_to_metric_families(answer.text)}
-    assert found["aspora_build_info"].samples[0].value == 1
 
 
 async def test_the_page_describes_every_route(town: Town) -> None:

@@ -63,7 +63,7 @@ async def test_a_body_that_does_not_fit_is_told_by_field(town: Town) -> None:
 
 @pytest.mark.parametrize(
     ("path", "said"),
-    [("/api/fincrime/analyze", "no domain 'fincrime'"), ("/api/ecm/dance", "no webhook trigger")],
+    [("/api/refunds/analyze", "no domain 'refunds'"), ("/api/ecm/dance", "no webhook trigger")],
 )
 async def test_nothing_that_could_be_started(town: Town, path: str, said: str) -> None:
     """404 that says why; what came in is kept and visible."""

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from blocks import secrets
 from blocks.database import DatabaseError
-from flows.gateway import alerts, health, refusal, slack, webhooks, whatsapp
+from flows.gateway import alerts, health, metrics, refusal, slack, webhooks, whatsapp
 from flows.gateway.door import Door
 from flows.gateway.page import page
 from tasks.platform import Platform
@@ -109,11 +109,12 @@ def create_app(platform: Platform) -> Gateway:
     )
     app.state.door = Door(platform)
     app.state.config_file = health.ConfigFile()
+    app.state.scrape = metrics.Scrape(platform)
     app.add_middleware(refusal.Guard)
     app.add_exception_handler(refusal.Refusal, refusal.refused)
     app.add_exception_handler(HTTPException, refusal.astray)
     app.add_exception_handler(DatabaseError, refusal.unreachable)
-    for each in (alerts, slack, whatsapp, webhooks, health):
+    for each in (alerts, slack, whatsapp, webhooks, health, metrics):
         app.router.routes.extend(each.router.routes)
     app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)

@@ -1,10 +1,9 @@
-"""`/healthz`, `/readyz`, `/metrics`: for who runs the gateway."""
+"""`/healthz` and `/readyz`: for who runs the gateway."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from blocks.config_file import ConfigError, load
 from blocks.database import Database, DatabaseError
@@ -81,18 +80,6 @@ async def readyz(request: Request) -> Response:
     config = await asyncio.to_thread(file.compared)
     ready = Ready(status="not ready" if reasons else "ready", reasons=reasons, config=config)
     return answers.json(ready, 503 if reasons else 200)
-
-
-@router.get("/metrics", response_class=Response, responses=answers.plain_text("Samples."), summary="Metrics")
-async def metrics() -> Response:
-    """For Prometheus, in its text format."""
-    version = metadata.version("aspora")
-    lines = (
-        "# HELP aspora_build_info The version that runs.",
-        "# TYPE aspora_build_info gauge",
-        f'aspora_build_info{{version="{version}"}} 1',
-    )
-    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
 
 async def _reasons(database: Database) -> list[str]:

@@ -157,7 +157,7 @@ async def take_event(request: Request) -> Response:
     summary="Clicks on buttons",
 )
 async def take_click(request: Request) -> Response:
-    """The request URL of an app's Interactivity: decisions on fixes that wait for approval.
+    """The request URL of an app's Interactivity: decisions on fixes, and whether reports were right.
 
     The verified Slack user is who decides. The message is updated with who decided what and when; a click
     that comes too late is told so.

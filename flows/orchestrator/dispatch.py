@@ -33,11 +33,13 @@ class Step:
 
     Attributes:
         reason: why, for people; kept with the trigger.
+        guardrail: the one that holds it back, if it is one.
     """
 
     trigger: Trigger
     kind: Literal["send", "defer", "put_off", "refuse", "fail"]
     reason: str = ""
+    guardrail: admission.Guardrail | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ async def _news(server: Prefect, due: Sequence[Trigger]) -> News | None:
 def _plan(
     conn: Connection, platform: Platform, due: Sequence[Trigger], news: News | None, at: datetime
 ) -> list[Step]:
-    promised, refused = inbox.promised(conn, at - BEGINNING), dict[str, str]()
+    promised, refused = inbox.promised(conn, at - BEGINNING), dict[str, admission.Refused]()
     steps = []
     for trigger in due:
         step = _known(trigger, news, at) or _allowed(conn, platform, trigger, promised, refused, at)
@@ -123,13 +125,13 @@ def _allowed(
     platform: Platform,
     trigger: Trigger,
     promised: Mapping[str, int],
-    refused: dict[str, str],
+    refused: dict[str, admission.Refused],
     at: datetime,
 ) -> Step:
     """Whether guardrails let it start. What they say of a domain holds for the rest of the round."""
     fresh = trigger.started_at is None
     if fresh and trigger.domain in refused:
-        return Step(trigger, "defer", refused[trigger.domain])
+        return _deferred(trigger, refused[trigger.domain])
     others = dict(promised)
     if _promised(trigger, at):
         others[trigger.domain] = max(0, others.get(trigger.domain, 0) - 1)
@@ -137,9 +139,13 @@ def _allowed(
         admission.look(conn, platform.config, trigger, at, others)
     except admission.Refused as error:
         if fresh:
-            refused[trigger.domain] = str(error)
-        return Step(trigger, "defer", str(error))
+            refused[trigger.domain] = error
+        return _deferred(trigger, error)
     return Step(trigger, "send")
+
+
+def _deferred(trigger: Trigger, refused: admission.Refused) -> Step:
+    return Step(trigger, "defer", str(refused), refused.guardrail)
 
 
 def _promised(trigger: Trigger, at: datetime) -> bool:
@@ -169,7 +175,7 @@ def _carry_out(conn: Connection, platform: Platform, steps: Sequence[Step], at: 
             if inbox.send(conn, trigger, at, _look_again(trigger, at), give_up, step.reason):
                 sent.append(trigger)
         elif step.kind == "defer":
-            admission.defer(conn, config, trigger, step.reason, at)
+            admission.defer(conn, config, trigger, step.reason, at, step.guardrail)
         elif step.kind == "put_off":
             inbox.put_off(conn, trigger, step.reason, at + LOOK_AGAIN)
         elif step.kind == "fail":

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from flows.orchestrator.asking import Unfit, payload
 from flows.orchestrator.bounds import bounded, key
 from flows.orchestrator.matching import Match, described, match
-from tasks import inbox, maintenance, notices
+from tasks import admission, inbox, maintenance, notices
 from tasks.clock import utc
 from tasks.domain import Incoming
 from tasks.platform import NoSuchDomain, Platform
@@ -59,6 +59,7 @@ def receive(
     if message.origin and judged.state in ("unmatched", "refused", "suppressed"):
         notices.refused(conn, platform.config, trigger, judged.reason)
     if judged.state == "deferred":
+        admission.count(conn, trigger.domain, "maintenance")
         notices.deferred(conn, platform.config, trigger, judged.reason)
     return trigger
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import alerts, latency, overhead, specialists, startup, triage
+from tests.bench import alerts, latency, overhead, record, scrape, specialists, startup, triage
 
 WAITS = {
     "aspora --help": 0.5,
@@ -44,6 +44,23 @@ def main() -> None:
             f"{each.raw_ms:.0f} ms",
             f"{each.ratio:.2f}",
             "1.2 + 20 ms",
+        )
+    recorded, bare = record.measure()
+    table.add_row(
+        f"recording an execution of {record.STEPS} steps, totals and outbox, against bare inserts",
+        f"{recorded:.1f} ms",
+        f"{bare:.1f} ms",
+        f"{recorded / bare:.2f}",
+        "2",
+    )
+    smallest, *larger = scrape.measure()
+    for size in larger:
+        table.add_row(
+            f"a scrape at {size.executions:,} executions, against {smallest.executions:,}",
+            f"{size.ours:.0f} ms",
+            f"{smallest.ours:.0f} ms",
+            f"{size.ours / smallest.ours:.2f}",
+            "",
         )
     storm = alerts.measure()
     table.add_row(
