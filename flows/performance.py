@@ -105,6 +105,11 @@ async def decide_and_carry_out(execution_id: str) -> None:
             await soon(execution_id, _leave_page(platform, execution_id))
 
 
+def artifact_key(execution_id: str) -> str:
+    """The key of an execution's detail page; Prefect's UI has it at `/artifacts/key/KEY`."""
+    return "".join(sign if sign.isalnum() else "-" for sign in execution_id.lower())
+
+
 async def _follow(run: Run) -> None:
     """Gives the flow run the name of the run that it works on, and notes whether it was deployed."""
     own = _own_run()
@@ -221,5 +226,5 @@ async def _name(name: str) -> None:
 
 async def _leave_page(platform: Platform, execution_id: str) -> None:
     text = await platform.database.read(lambda conn: page(conn, execution_id))
-    key = "".join(sign if sign.isalnum() else "-" for sign in execution_id.lower())
+    key = artifact_key(execution_id)
     await acreate_markdown_artifact(markdown=text, key=key, description=f"Execution {execution_id}")
