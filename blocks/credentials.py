@@ -66,6 +66,28 @@ class GatewayCredentials(Block):
     token: SecretStr = Field(SecretStr(""), description="Bearer token of the gateway's webhooks.")
 
 
+class LangfuseCredentials(Block):
+    """A project of Langfuse. Both keys are needed."""
+
+    _block_type_name = "Aspora Langfuse"
+    _block_type_slug = "aspora-langfuse"
+
+    host: str = Field("", description="Address, https://…; Langfuse's cloud if empty.")
+    public_key: SecretStr = Field(SecretStr(""), description="Public key of the project, pk-lf-….")
+    secret_key: SecretStr = Field(SecretStr(""), description="Secret key of the project, sk-lf-….")
+
+
+class OpikCredentials(Block):
+    """Opik: an address for one's own, an API key for Comet's cloud."""
+
+    _block_type_name = "Aspora Opik"
+    _block_type_slug = "aspora-opik"
+
+    url_override: str = Field("", description="Address of the API, http://…/api; Comet's cloud if empty.")
+    api_key: SecretStr = Field(SecretStr(""), description="API key; one's own server may need none.")
+    workspace: str = Field("", description="Workspace; the default one if empty.")
+
+
 class NamedSecrets(Block):
     """Any other secrets that the config names: `token_env`, `bearer_env`, `hmac_env`, more Slack apps."""
 
@@ -81,6 +103,8 @@ KINDS: tuple[type[Block], ...] = (
     SlackCredentials,
     WhatsappCredentials,
     GatewayCredentials,
+    LangfuseCredentials,
+    OpikCredentials,
     NamedSecrets,
 )
 

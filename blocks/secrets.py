@@ -18,6 +18,16 @@ VARIABLES: dict[str, dict[str, str]] = {
         "verify_token": "WHATSAPP_VERIFY_TOKEN",
     },
     "aspora-gateway": {"token": "ASPORA_GATEWAY_TOKEN"},
+    "aspora-langfuse": {
+        "host": "LANGFUSE_HOST",
+        "public_key": "LANGFUSE_PUBLIC_KEY",
+        "secret_key": "LANGFUSE_SECRET_KEY",
+    },
+    "aspora-opik": {
+        "url_override": "OPIK_URL_OVERRIDE",
+        "api_key": "OPIK_API_KEY",
+        "workspace": "OPIK_WORKSPACE",
+    },
 }
 """Block type → its fields → the names they are asked for by."""
 NAMED = "aspora-secrets"

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from blocks import secrets
+from blocks import secrets, telemetry
 from blocks.database import DatabaseError
 from flows import approving
 from flows.orchestrator import dispatch
 from flows.orchestrator.events import Server
-from tasks import delivery, spend
+from tasks import delivery, digest, outbox, spend
 from tasks.platform import Platform, opened
 
 PARENT_SECONDS = 1.0
@@ -44,12 +44,17 @@ def rounds(platform: Platform, server: Server) -> tuple[Round, ...]:
         await platform.database.write(spend.lapse)
         await dispatch.recover(platform)
 
+    async def prune() -> None:
+        await platform.database.write(lambda conn: outbox.prune(conn, list(telemetry.configured())))
+
     return (
         Round("dispatch", 0.2, lambda: dispatch.dispatch(platform, server)),
         Round("delivery", 0.5, lambda: delivery.deliver(platform)),
         Round("approvals", 2.0, lambda: approving.look_after(platform)),
         Round("leases", 10.0, leases),
+        Round("digest", 60.0, lambda: digest.send(platform)),
         Round("secrets", 60.0, lambda: asyncio.to_thread(secrets.load)),
+        Round("telemetry", 3600.0, prune),
     )
 
 
@@ -83,18 +88,21 @@ async def run() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    parent = Round("parent", PARENT_SECONDS, _follow(os.getppid(), stopping))
+    parent = follow_parent(stopping)
     async with opened() as platform, Server() as server:
         sys.stderr.write("services are running\n")
         await serve((*rounds(platform, server), parent), stopping)
 
 
-def _follow(parent: int, stopping: asyncio.Event) -> Callable[[], Awaitable[None]]:
+def follow_parent(stopping: asyncio.Event) -> Round:
+    """Stops all once the process that started this one is gone."""
+    parent = os.getppid()
+
     async def look() -> None:
         if os.getppid() != parent:
             stopping.set()
 
-    return look
+    return Round("parent", PARENT_SECONDS, look)
 
 
 async def _either(stopping: asyncio.Event, seconds: float) -> None:

@@ -64,6 +64,8 @@ _ACCOUNT_KEYS = re.compile(
     re.IGNORECASE,
 )
 _MASK = re.compile(r"<(?:email|account|phone|card|person):[0-9a-f]{6}>")
+_REMEMBERED = 50_000
+"""Masks whose values a process remembers; the oldest go first."""
 _LEAST_DIGITS = 5
 """A number under a key such as `account` with fewer digits is no account number."""
 _PASSES = 16
@@ -78,6 +80,7 @@ class Masker:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._issued: dict[str, tuple[str, str]] = {}
 
     @classmethod
     def of_home(cls) -> Masker:
@@ -113,6 +116,20 @@ class Masker:
             return [self.data(item, key) for item in content]
         if isinstance(content, int) and not isinstance(content, bool):
             return self._mask("account", str(content)) if _is_account(str(content), key) else content
+        return content
+
+    def unmasked(self, content: Any) -> Any:
+        """JSON-like data with the masks that this process gave out turned back into what they stand for.
+
+        For what a model hands back to a tool, which then needs the real account. A mask that is unknown, or
+        that stands for two values, stays.
+        """
+        if isinstance(content, str):
+            return _MASK.sub(lambda match: self._issued.get(match[0], ("", ""))[1] or match[0], content)
+        if isinstance(content, dict):
+            return {name: self.unmasked(value) for name, value in content.items()}
+        if isinstance(content, list | tuple):
+            return [self.unmasked(item) for item in content]
         return content
 
     def _name(self, name: Any) -> Any:
@@ -155,7 +172,16 @@ class Masker:
     def _mask(self, kind: str, value: str) -> str:
         plain = value.lower() if kind == "email" else re.sub(r"[\s.()\"-]", "", value).lower()
         digest = hmac.new(self._key, plain.encode(errors="replace"), hashlib.sha256).hexdigest()
-        return f"<{kind}:{digest[:6]}>"
+        mask = f"<{kind}:{digest[:6]}>"
+        self._remember(mask, plain, value)
+        return mask
+
+    def _remember(self, mask: str, plain: str, value: str) -> None:
+        """Keeps what a mask stands for; nothing if two different values share it."""
+        known, _ = self._issued.pop(mask, (plain, value))
+        self._issued[mask] = (plain, value) if known == plain else ("", "")
+        while len(self._issued) > _REMEMBERED:
+            self._issued.pop(next(iter(self._issued)))
 
 
 def _write_new(path: Path, content: bytes) -> None:

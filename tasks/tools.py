@@ -79,11 +79,14 @@ class Toolbox:
     async def call_for_model(
         self, skill: Skill, name: str, arguments: Mapping[str, Any]
     ) -> tuple[ToolStatus, Any]:
-        """Calls a tool for a skill: only if its config allows it, masked, and cut to its limit."""
+        """Calls a tool for a skill: only if its config allows it, masked, and cut to its limit.
+
+        Masks among the arguments come from what the skill was shown; the tool gets what they stand for.
+        """
         if name not in skill.tools:
             known = ", ".join(skill.tools) or "none"
             return "error", f"there is no tool {name[:100]!r}; there are: {known}"
-        status, content = await self.call(name, arguments)
+        status, content = await self.call(name, self._masker.unmasked(dict(arguments)))
         limit = skill.limits.tool_result_bytes
         coarse = shrink(content, limit * _COARSE)
         return status, shrink(self._masker.data(coarse), limit)

@@ -212,3 +212,10 @@ def test_idempotent_on_data(content):
 @given(st.text(st.characters(blacklist_characters="@+", blacklist_categories=["Nd"])))
 def test_text_without_digits_signs_and_labels_stays(text):
     assert MASKER.text(text) == text
+
+
+def test_what_a_model_hands_back_is_turned_into_the_value():
+    masker = Masker(b"key")
+    shown = masker.data({"account": "1029384756", "note": "mail an@example.com"})
+    back = masker.unmasked({"ids": [shown["account"], "<account:000000>"], "text": shown["note"], "n": 3})
+    assert back == {"ids": ["1029384756", "<account:000000>"], "text": "mail an@example.com", "n": 3}

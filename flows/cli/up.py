@@ -94,7 +94,10 @@ async def _serve(started: float, parts: list[Kept], patience: float) -> None:
         group.create_task(asyncio.to_thread(_draw, loaded))
     api = os.environ["PREFECT_API_URL"]
     await asyncio.to_thread(_make_pool, api)
+    told = await asyncio.to_thread(_told)
     async with _together() as group:
+        if told:
+            group.create_task(_start(parts, Part("forwarder", _module("flows.forwarder"), says="is running")))
         group.create_task(_deploy())
         group.create_task(
             _start(parts, Part("worker", _module("flows.worker", "--pool", POOL), says="started!"))
@@ -105,6 +108,7 @@ async def _serve(started: float, parts: list[Kept], patience: float) -> None:
         f"Aspora is up after {time.monotonic() - started:.0f} s: Prefect {api.removesuffix('/api')}, "
         f"gateway {gateway}, its OpenAPI page {gateway}/docs. Ctrl-C stops it."
     )
+    say(f"Telemetry goes to {' and '.join(told)}." if told else "Telemetry is off: nothing leaves.")
     async with _together() as group:
         for part in parts:
             group.create_task(part.keep())
@@ -197,6 +201,14 @@ def _draw(config: Any) -> None:
     database = Database(database_url())
     database.migrate()
     database.close()
+
+
+def _told() -> list[str]:
+    """Where telemetry goes, as the environment and Prefect's blocks have it."""
+    from blocks import secrets, telemetry
+
+    secrets.load()
+    return [f"{each.title} ({each.place})" for each in telemetry.configured().values()]
 
 
 def _make_pool(api: str) -> None:
