@@ -99,7 +99,7 @@ def dollars(micro: int) -> float:
 def format_dollars(micro: int) -> str:
     """Micro-dollars for people: `$0.12`, and `$0.0034` below one cent."""
     value = Decimal(micro) / MICRO
-    return f"${value:.2f}" if micro == 0 or micro >= 10_000 else f"${value:.4f}"
+    return f"${value:,.2f}" if micro == 0 or micro >= 10_000 else f"${value:.4f}"
 
 
 def format_duration(value: timedelta) -> str:

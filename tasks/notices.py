@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from blocks.config import Config
-from tasks import demands, ids, inbox, messages, people, telling, votes
+from tasks import corrections, demands, ids, inbox, messages, people, telling, votes
 from tasks import report as reports
 from tasks.approvals import Approval, Decision
 from tasks.clock import utc
@@ -25,6 +25,11 @@ Write = Callable[[Markup], Sequence[Paragraph]]
 
 APPROVE, REJECT = "approve", "reject"
 """The buttons of a proposed fix, by their action ids."""
+RIGHT, WRONG, AGREE, TAKE_BACK = "right", "wrong", "agree", "take_back"
+"""The buttons of a report, by their action ids."""
+_JUDGED = ("success", "partial")
+_MOST_JUDGED = 100
+"""Slack lets people choose among so many."""
 _MENTIONED = 20
 """People that one message calls at most."""
 
@@ -53,16 +58,59 @@ def working(conn: Connection, settings: Config, trigger: Trigger) -> None:
 
 
 def ended(conn: Connection, settings: Config, trigger: Trigger) -> None:
-    """Its run ended: the report, and where more of it is."""
+    """Its run ended: the report, where more of it is, and in Slack the question whether it was right."""
     now = inbox.get(conn, trigger.id)
-    of_run = reports.of_run(conn, now.run_id)
+    _report(conn, settings, now, f"ended:{now.run_id}:{now.attempts}")
+
+
+def judged(conn: Connection, settings: Config, run_id: str, number: int) -> None:
+    """Somebody said whether a run's report was right: the report shows it from now on."""
+    try:
+        trigger = inbox.get(conn, run_id)
+    except inbox.UnknownTrigger:
+        return
+    before = f"ended:{run_id}:{trigger.attempts}"
+    if messages.of_key(conn, messages.key("slack", before)):
+        _report(conn, settings, trigger, f"judged:{run_id}:{number}", before)
+
+
+def judgeable(of_run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The executions of a run that people can judge: what specialists found, else what the manager did.
+
+    Args:
+        of_run: from `tasks.report.of_run`.
+    """
+    done = [each for each in of_run["executions"] if each["outcome"] in _JUDGED]
+    specialists = [each for each in done if each["role"] == "specialist"]
+    return (specialists or done)[:_MOST_JUDGED]
+
+
+def _report(conn: Connection, settings: Config, trigger: Trigger, name: str, replaces: str = "") -> None:
+    of_run = reports.of_run(conn, trigger.run_id)
     skills = [each for each in of_run["executions"] if each["outcome"] is not None]
+    asked = [each["execution_id"] for each in judgeable(of_run)]
+    said = [each for id_ in asked for each in corrections.standing(corrections.of_execution(conn, id_))]
+    said.sort(key=lambda each: each.id)
 
     def write(m: Markup) -> list[Paragraph]:
+        if replaces and m is WHATSAPP:
+            return []
         shown = [f"aspora show {m.data(each['execution_id'])}" for each in skills[:3]]
-        return [*telling.report(m, of_run), telling.links(m, settings, now.flow_run_id, *shown)]
+        question = telling.judgement(m, said) if asked and m is SLACK else []
+        links = telling.links(m, settings, trigger.flow_run_id, *shown)
+        return [*telling.report(m, of_run), [*question, *links]]
 
-    _tell(conn, _places(settings, now), f"ended:{now.run_id}:{now.attempts}", now.run_id, write)
+    buttons = _judging(trigger.run_id, said) if asked else []
+    _tell(conn, _places(settings, trigger), name, trigger.run_id, write, buttons, replaces)
+
+
+def _judging(run_id: str, said: Sequence[corrections.Correction]) -> list[dict[str, Any]]:
+    """Yes and No; to what was corrected also agreement, and a way back."""
+    newest = [each.execution_id for each in said if each.kind == "correction"][-1:]
+    agree = [_button(AGREE, "I agree with the correction", "primary", id_) for id_ in newest]
+    back = [_button(TAKE_BACK, "Take back what I said", "", said[-1].execution_id)] if said else []
+    yes = _button(RIGHT, "Yes", "" if newest else "primary", run_id)
+    return [*agree, yes, _button(WRONG, "No …", "", run_id), *back]
 
 
 def refused(conn: Connection, settings: Config, trigger: Trigger, reason: str) -> None:
@@ -194,10 +242,10 @@ def _channel(settings: Config, domain: str) -> list[_Place]:
     channel = channels.get(domain) or channels.get("default")
     if not channel:
         return []
-    return [_Place("slack", {"bot": _bot(settings, domain), "channel": channel, "thread": ""})]
+    return [_Place("slack", {"bot": bot(settings, domain), "channel": channel, "thread": ""})]
 
 
-def _bot(settings: Config, domain: str) -> str:
+def bot(settings: Config, domain: str) -> str:
     """The bot that speaks for a domain: the one that people call for it, or the first."""
     called = [
         trigger.match.get("mention")
@@ -303,7 +351,8 @@ def _buttons(approval: Approval) -> list[dict[str, Any]]:
 
 def _button(action: str, label: str, style: str, value: str) -> dict[str, Any]:
     text = {"type": "plain_text", "text": label}
-    return {"type": "button", "action_id": action, "text": text, "style": style, "value": value}
+    made = {"type": "button", "action_id": action, "text": text, "value": value}
+    return {**made, "style": style} if style else made
 
 
 def _subject(m: Markup, trigger: Trigger) -> list[str]:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from blocks.printable import printable
-from blocks.units import format_dollars
-from tasks import approvals, journal, record
+from blocks.units import MICRO, format_dollars
+from tasks import approvals, corrections, journal, record
+from tasks.corrections import Correction
+from tasks.trace import costs
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#!|~])")
 _START = re.compile(r"^(\d*)([-+=.])")
@@ -38,18 +41,18 @@ def page(conn: Connection, execution_id: str) -> str:
     """
     row = record.get(conn, execution_id)
     steps = journal.steps(conn, execution_id)
-    finished = record.view(conn, execution_id)
+    finished, said = record.view(conn, execution_id), corrections.of_execution(conn, execution_id)
     asked = [each for each in approvals.of_run(conn, row.run_id) if each.execution_id == execution_id]
     parts = [
         f"# {row.execution_id}",
-        _head(row),
+        _head(row, finished),
         _input(row),
         _tools(steps),
         _trace(row.reasoning_trace),
         _output(row),
         *(_approval(each) for each in asked),
-        _correction(finished),
-        _cost(row),
+        _correction(finished, said),
+        _cost(row, steps),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -62,8 +65,9 @@ def escape(text: str) -> str:
     return _ADDRESS.sub("\\g<0>\u200b", marked)
 
 
-def _head(row: record.Execution) -> str:
-    outcome = row.outcome or "waits or runs"
+def _head(row: record.Execution, finished: record.SkillExecution | None) -> str:
+    corrected = finished is not None and finished.outcome == record.CORRECTED
+    outcome = f"{row.outcome or 'waits or runs'}{', corrected by a user' if corrected else ''}"
     lines = [
         f"{row.skill_role} of {row.domain}, run `{row.run_id}`",
         f"**Outcome:** {outcome}" + (f" ({escape(row.error)})" if row.error else ""),
@@ -172,19 +176,61 @@ def _approval(each: approvals.Approval) -> str:
     return f"**Approval {each.id}:** {each.status}{who}{when}{comment}"
 
 
-def _correction(finished: record.SkillExecution | None) -> str:
-    correction = finished.user_correction if finished else None
-    return f"**User correction:** {escape(_short(correction)) if correction else 'none'}"
+def _correction(finished: record.SkillExecution | None, said: Sequence[Correction]) -> str:
+    """What users say is right instead, and all that was said about it."""
+    right = finished.user_correction if finished else None
+    head = f"**User correction:** {escape(_listed(right)) if right else 'NONE ✅'}"
+    return "\n".join((head, "", *(f"- {_statement(each)}" for each in said))) if said else head
 
 
-def _cost(row: record.Execution) -> str:
-    total = row.model_seconds + row.tool_seconds or 1.0
-    tokens = f"{row.input_tokens} in, {row.output_tokens} out, {row.cache_read_tokens} from cache"
-    latency = f"{row.latency_seconds:.2f} s" if row.latency_seconds is not None else "not ended"
+def _statement(each: Correction) -> str:
+    """Who said what, when, and whether it stands."""
+    proof = "verified" if each.verified else "a typed name"
+    who = f"{each.created_at:%Y-%m-%d %H:%M} UTC, {escape(each.corrected_by)} ({escape(each.via)}, {proof})"
+    words = escape(_listed(each.correction))
+    if each.kind == "withdrawal":
+        return f"{who} took back statement {each.refers_to}"
+    if each.kind == "confirmation":
+        what = f"statement {each.refers_to}" if each.refers_to else "that it was right"
+        return f"{who} confirmed {what}" + (f": {words}" if words else "")
+    return f"statement {each.id}, {who}: {words}"
+
+
+def _listed(given: Any) -> str:
+    if not isinstance(given, dict):
+        return _short(given)
+    return "; ".join(f"{name}: {_short(value)}" for name, value in given.items())
+
+
+def _cost(row: record.Execution, steps: Sequence[journal.Step]) -> str:
+    worked, latency = row.model_seconds + row.tool_seconds, "not ended"
+    if row.latency_seconds is not None:
+        beside = worked > row.latency_seconds + 0.005
+        latency = f"{row.latency_seconds:.2f} s" + (", some calls side by side" if beside else "")
     return (
-        f"**Cost:** {format_dollars(row.cost_micro)} ({tokens})  \n**Latency:** {latency}  \n"
-        f"- tools: {row.tool_seconds:.2f} s ({row.tool_seconds / total:.0%})\n"
-        f"- model: {row.model_seconds:.2f} s ({row.model_seconds / total:.0%})"
+        f"**Cost:** {format_dollars(row.cost_micro)}\n\n{_tokens(row, steps)}\n\n"
+        f"**Latency:** {latency}\n\n"
+        f"- tools: {row.tool_seconds:.2f} s ({row.tool_seconds / (worked or 1):.0%})\n"
+        f"- model: {row.model_seconds:.2f} s ({row.model_seconds / (worked or 1):.0%})"
+    )
+
+
+def _tokens(row: record.Execution, steps: Sequence[journal.Step]) -> str:
+    """Tokens of each kind, and their share of the cost as list prices have it."""
+    paid = Counter[str]()
+    for step in steps:
+        paid.update(costs(step.name, step.tokens or {}, step.cost_micro))
+    counted = {
+        "input": (row.input_tokens, "in"),
+        "output": (row.output_tokens, "out"),
+        "cache_read": (row.cache_read_tokens, "from cache"),
+        "cache_write": (row.cache_write_tokens, "into cache"),
+    }
+    return "\n".join(
+        f"- {count:,} tokens {words}"
+        + (f": {format_dollars(round(paid[kind] * MICRO))}" if paid[kind] else "")
+        for kind, (count, words) in counted.items()
+        if count or kind in ("input", "output")
     )
 
 

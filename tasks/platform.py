@@ -16,6 +16,7 @@ from blocks.config_file import load
 from blocks.database import Database
 from blocks.home import config_path, database_url
 from blocks.model import Provider, choose_provider
+from tasks import config_changes
 from tasks.domain import Domain
 from tasks.masking import Masker
 from tasks.tools import Toolbox
@@ -65,7 +66,7 @@ _current: ContextVar[Platform | None] = ContextVar("platform", default=None)
 
 
 def open_now(path: Path | None = None) -> Platform:
-    """Opens the platform, migrating its database.
+    """Opens the platform, migrating its database; what changed in the config since the last time is recorded.
 
     In a run that a worker started, secrets are read from Prefect's blocks first.
 
@@ -81,6 +82,7 @@ def open_now(path: Path | None = None) -> Platform:
     provider = choose_provider(config.platform.provider)
     database = Database(database_url())
     database.migrate()
+    config_changes.keep(database, config, file)
     return Platform(config, file.parent, database, provider, Masker.of_home())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from blocks.units import dollars
-from tasks import approvals, handoffs, inbox, record
+from tasks import approvals, corrections, handoffs, inbox, journal, record
 
 _OPEN = ("waiting", "approved")
 _UNDONE = ("rejected", "expired", "superseded")
@@ -83,6 +83,30 @@ def execution(row: record.Execution) -> dict[str, Any]:
         "cost_dollars": dollars(row.cost_micro),
         "input": row.input_data,
         "output": row.output_data,
+    }
+
+
+def detail(conn: Connection, execution_id: str) -> dict[str, Any]:
+    """All about an execution as one JSON-like object.
+
+    Raises:
+        UnknownExecution: there is no such execution.
+    """
+    row, finished = record.get(conn, execution_id), record.view(conn, execution_id)
+    kinds = ("input", "output", "cache_read", "cache_write")
+    return {
+        **execution(row),
+        "from_skill": row.from_skill,
+        "rule": row.rule,
+        "reasoning_trace": row.reasoning_trace,
+        "user_correction": finished.user_correction if finished else None,
+        "corrections": [
+            each.model_dump(mode="json") for each in corrections.of_execution(conn, execution_id)
+        ],
+        "tokens": {kind: getattr(row, f"{kind}_tokens") for kind in kinds},
+        "tool_seconds": row.tool_seconds,
+        "model_seconds": row.model_seconds,
+        "steps": [step.model_dump(mode="json") for step in journal.steps(conn, execution_id)],
     }
 
 

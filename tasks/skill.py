@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tasks import approvals, journal, proposal, record
+from tasks import admission, approvals, journal, proposal, record
 from tasks.execution import Execution
 from tasks.loop import Result
 from tasks.platform import Platform, opened
@@ -94,7 +94,7 @@ def _route(platform: Platform, domain: str, output: dict[str, Any]) -> None:
 
 
 def _finish(conn: Connection, row: record.Execution, result: Result, output: Any) -> None:
-    record.finish(
+    finished = record.finish(
         conn,
         row.execution_id,
         result.outcome,
@@ -102,3 +102,5 @@ def _finish(conn: Connection, row: record.Execution, result: Result, output: Any
         error=result.reason or None,
         trace=result.trace,
     )
+    if finished and result.guardrail:
+        admission.count(conn, row.domain, result.guardrail)

@@ -12,6 +12,7 @@ from blocks.config import Config
 from blocks.units import format_dollars
 from tasks import demands
 from tasks.approvals import Approval
+from tasks.corrections import Correction
 from tasks.markup import Markup, Paragraph
 from tasks.votes import Vote
 
@@ -79,6 +80,26 @@ def proposal(m: Markup, settings: Config, asked: Approval, approved: Sequence[Vo
         )
         if paragraph
     ]
+
+
+def judgement(m: Markup, said: Sequence[Correction]) -> Paragraph:
+    """The question whether a report was right, and what people have said to it."""
+    return [m.bold("Was this right?"), *(statement(m, each) for each in said[-_MOST:])]
+
+
+def statement(m: Markup, said: Correction) -> str:
+    """What a person said about an execution, in one line."""
+    proof = "" if said.verified else ", by a typed name"
+    who = f"{m.data(said.corrected_by)} {_VIA.get(said.via, m.data(said.via))}{proof}"
+    about = m.data(said.execution_id)
+    if said.kind == "confirmation" and not said.correction:
+        words = "says the same as the correction" if said.refers_to else "says that it was right"
+        return f"• {who} {words}: {about}"
+    parts = [
+        f"{m.data(name.replace('_', ' '))}: {m.data(value, 1000)}" for name, value in said.correction.items()
+    ]
+    verb = "confirms the correction of" if said.kind == "confirmation" else "corrected"
+    return f"• {who} {verb} {about}: {'; '.join(parts)}"
 
 
 def fate(m: Markup, asked: Approval, approved: Sequence[Vote] = ()) -> str:

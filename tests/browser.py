@@ -9,7 +9,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests import needs
 
-_QUIET = [
+QUIET = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
@@ -23,7 +23,7 @@ def new_page() -> Iterator[Page]:
     """An empty page; what it can't find within half a minute is an error."""
     chromium = needs.program("chromium", "chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_QUIET)
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(30_000)
         yield page

@@ -137,3 +137,18 @@ def test_a_killed_run_started_again_continues_from_its_journal(deployed: Deploye
     deployed.start_worker(ANTHROPIC_BASE_URL=model.url)
     assert deployed.reaches(run, "Completed", "Failed", "Crashed") == "Completed"
     assert model.asked == {("patterns", 1): 1, ("patterns", 2): 1, ("root_cause", 1): 1, ("root_cause", 2): 2}
+
+
+def test_a_correction_from_the_form_is_kept(deployed: Deployed) -> None:
+    deployed.set_up()
+    assert deployed.reaches(deployed.start_run(), "Completed", "Failed", "Crashed") == "Completed"
+    database = platform_database(deployed.environment)
+    triage = database.read_now(lambda conn: record.latest(conn, "ecm-triage"))
+    assert triage
+    deployment = deployed.api.get("/deployments/name/correct/correct").json()["id"]
+    given = {"execution_id": triage.execution_id, "actual_root_cause": "a quota", "name": "Ada"}
+    body = {"state": {"type": "SCHEDULED"}, "parameters": given}
+    run = deployed.post(f"/deployments/{deployment}/create_flow_run", body)["id"]
+    assert deployed.reaches(run, "Completed", "Failed", "Crashed") == "Completed"
+    shown = database.read_now(lambda conn: record.view(conn, triage.execution_id))
+    assert shown and shown.user_correction == {"actual_root_cause": "a quota"}

@@ -20,6 +20,8 @@ from flows.ecm.sample.stages import STAGE
 from flows.ecm.sample.values import fill, of_stage
 from flows.ecm.sample.world import plan
 
+pytestmark = pytest.mark.full
+
 NOW = datetime(2026, 3, 11, 14, 5, 9, tzinfo=UTC)
 SAMPLE_RUNBOOKS = Path(__file__).parent.parent / "runbooks"
 VERBS = {

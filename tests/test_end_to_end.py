@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tasks import approvals, inbox
+from flows.performance import artifact_key
+from grafana.preview.variables import filled
+from tasks import approvals, inbox, record
+from tests import dashboards
 from tests.alertmanager import Alertmanager
 from tests.up_world import TOKEN, Up
 from tests.worlds import DIAGNOSED, platform_database
@@ -81,6 +84,23 @@ def test_the_form_in_the_browser_frees_the_orders(up: Up, page: Page, alertmanag
     assert done.comment == "looks right"
     assert done.result["done"] > 0
     assert done.result["failed"] == 0
+
+
+def test_a_dashboards_link_shows_an_executions_page(up: Up, page: Page, alertmanager: Alertmanager) -> None:
+    """The address that the dashboards make of an execution's id: its artifact, and one click on, its page."""
+    [trigger] = up.until(lambda: alerts(up))
+    database = platform_database(up.environment)
+    id = up.until(lambda: database.read_now(lambda conn: record.of_run(conn, trigger.run_id)))[0].execution_id
+    [panel] = [
+        each for each in dashboards.panels(dashboards.read("skill-performance")) if "Recent" in each["title"]
+    ]
+    [link] = [url for url in dashboards.links(panel) if "artifacts" in url]
+    values = {"prefect": f"http://127.0.0.1:{up.prefect}", "__data.fields.page": artifact_key(id)}
+    page.goto(filled(link, values))
+    expect(page.get_by_text(f"Execution {id}")).to_be_visible()
+    page.get_by_role("heading", level=6).get_by_role("link").first.click()
+    for words in ("Input", "Tool calls", "Reasoning trace"):
+        expect(page.get_by_text(words).first).to_be_visible()
 
 
 def fill(page: Page, form: Locator, decision: str, name: str, comment: str) -> None:

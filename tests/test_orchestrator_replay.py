@@ -31,7 +31,8 @@ def receive(world: World) -> Receive:
 
     def receive(key: str, path: str = "/api/ecm/analyze", **data: Any) -> inbox.Trigger:
         message = Incoming("webhook", key, {"path": path}, data=data)
-        return world.database.write_now(lambda conn: orchestrator.receive(conn, open_now(), message))
+        platform = open_now()
+        return world.database.write_now(lambda conn: orchestrator.receive(conn, platform, message))
 
     return receive
 

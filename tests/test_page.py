@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from blocks.database import Database
 from blocks.printable import printable
-from tasks import journal, record
+from tasks import corrections, journal, record, spend
 from tasks.page import escape, page
 from tests.record_world import began, new_database, new_postgres, step  # noqa: F401
 
@@ -45,6 +45,7 @@ def _page(conn: Connection, run_id: str, text: str) -> str:
         "backtests": [{f"field_{n}": text for n in range(20)}],
     }
     record.finish(conn, row.execution_id, "success", output=output, error=text, trace=text)
+    corrections.add(conn, row.execution_id, {"actual_root_cause": text}, by=text[:100], via="cli")
     return page(conn, row.execution_id)
 
 
@@ -57,6 +58,51 @@ def _structure(text: str) -> list[str]:
             *(child.type for child in token.children or [] if child.type not in ("text", "text_special")),
         ]
     return kinds
+
+
+def test_a_correction_with_all_that_was_said(database: Database) -> None:
+    """NONE until somebody says otherwise, and again once that was taken back."""
+
+    def work(conn: Connection) -> tuple[str, str, str]:
+        id_ = began(conn).execution_id
+        record.finish(conn, id_, "success")
+        clean = page(conn, id_)
+        said = {"actual_root_cause": "a timeout"}
+        corrections.add(conn, id_, said, by="ann", via="slack", verified=True)
+        corrections.confirm(conn, id_, by="bob", via="cli")
+        corrected = page(conn, id_)
+        corrections.withdraw(conn, id_, by="ann", via="slack", verified=True)
+        return clean, corrected, page(conn, id_)
+
+    clean, corrected, back = database.write_now(work)
+    assert "**User correction:** NONE ✅\n" in clean
+    assert "**User correction:** actual\\_root\\_cause: a timeout\n" in corrected
+    assert "**Outcome:** success, corrected by a user" in corrected
+    assert "ann (slack, verified): actual" in corrected
+    assert "bob (cli, a typed name) confirmed statement" in corrected
+    assert "**User correction:** NONE ✅\n" in back
+    assert "ann (slack, verified) took back statement" in back
+    assert "ann (slack, verified): actual" in back
+
+
+def test_cost_by_tokens_and_time_by_tools_and_model(database: Database) -> None:
+    """The parts of the cost are the whole."""
+
+    def work(conn: Connection) -> str:
+        id_ = began(conn).execution_id
+        asked = {"domain": "ecm", "execution_id": id_, "budgets": spend.Budgets()}
+        paid = spend.reserve(conn, sequence=1, micro=120_000, **asked)
+        tokens = {"input": 10_000, "output": 2_000, "cache_read": 100_000, "cache_write": 0}
+        turn = {"kind": "model", "name": "claude-sonnet-4.6", "call": None, "seconds": 1.5}
+        journal.append(conn, step(id_, 1, **turn, tokens=tokens, cost_micro=90_000), paid)
+        journal.append(conn, step(id_, 2, call=1, seconds=0.5))
+        record.finish(conn, id_, "success", latency_seconds=2.2)
+        return page(conn, id_)
+
+    shown = database.write_now(work)
+    assert "**Cost:** $0.09\n\n- 10,000 tokens in: $0.03\n- 2,000 tokens out: $0.03" in shown
+    assert "- 100,000 tokens from cache: $0.03" in shown
+    assert "**Latency:** 2.20 s\n\n- tools: 0.50 s (25%)\n- model: 1.50 s (75%)" in shown
 
 
 def test_a_bare_address_makes_no_link() -> None:

@@ -33,7 +33,8 @@ def new_trigger(world: World) -> inbox.Trigger:
     """An alert that came in."""
     world.config["triggers"] = [ALERT]
     world.write()
-    return world.database.write_now(lambda conn: orchestrator.receive(conn, open_now(), alert()))
+    platform = open_now()
+    return world.database.write_now(lambda conn: orchestrator.receive(conn, platform, alert()))
 
 
 @pytest.fixture

@@ -15,7 +15,21 @@ GARBAGE = 100_000
 def main() -> None:
     """Runs the command line; what goes wrong is explained, and the exit code says which kind it was."""
     gc.set_threshold(GARBAGE)
-    from flows.cli import approval, blocks, check, evaluation, execution, inbox, run, switches, token, up  # noqa: F401
+    from flows.cli import (  # noqa: F401
+        approval,
+        blocks,
+        check,
+        correction,
+        evaluation,
+        execution,
+        inbox,
+        report,
+        run,
+        switches,
+        telemetry,
+        token,
+        up,
+    )
 
     try:
         with explained():

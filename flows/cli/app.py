@@ -61,16 +61,6 @@ def leave(code: Exit) -> None:
     raise typer.Exit(int(code))
 
 
-def login() -> str:
-    """Who is logged in here; a claim, for the record."""
-    from getpass import getuser
-
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return "unknown"
-
-
 def use_config(path: Path | None) -> None:
     """Makes `path` the config file of this process."""
     if path:

@@ -107,7 +107,7 @@ def _decide(
     from tasks.progress import watched
 
     use_config(config)
-    token = _token(token_file)
+    token = token_of(token_file)
     with watched(hear(quiet=as_json)):
         result = wait_for(decide(id, yes, name, comment, token))
     if as_json:
@@ -122,7 +122,7 @@ def _decide(
     leave(_code(result))
 
 
-def _token(file: Path | None) -> str:
+def token_of(file: Path | None) -> str:
     """The person's approver token, from a file or the environment; empty if there is none.
 
     Raises:

@@ -24,6 +24,7 @@ def check(
         typer.echo(reference(), nl=False)
         return
     from blocks.home import config_path
+    from blocks.telemetry import NAMES, whereabouts
     from flows.cli.pictures import console
     from tasks.check import check as look
 
@@ -41,6 +42,8 @@ def check(
         if loaded and not errors:
             skills = sum(len(domain.skills) for domain in loaded.domains.values())
             out.print(f"{path.name} is fine: {len(loaded.domains)} domains, {skills} skills")
+            for name, where in whereabouts().items():
+                out.print(f"telemetry to {NAMES[name]}: {where}", markup=False, soft_wrap=True)
     leave(Exit.USAGE if errors else Exit.DONE)
 
 

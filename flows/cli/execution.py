@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from flows.cli.app import AsJson, ConfigFile, app, print_json, use_config
 from flows.cli.errors import Usage
-
-Since = Annotated[str, typer.Option("--since", help="How far back, such as 24h or 7d.")]
+from flows.cli.times import Since, Until, moment, words
 
 
 @app.command()
 def executions(
     domain: Annotated[str, typer.Option(help="Only this domain.")] = "",
     skill: Annotated[str, typer.Option(help="Only this skill.")] = "",
-    outcome: Annotated[str, typer.Option(help="success, partial, error, refused, rejected, expired …")] = "",
+    outcome: Annotated[
+        str,
+        typer.Option(help="success, partial, error, refused, rejected, expired, or user_corrected."),
+    ] = "",
     since: Since = "7d",
+    until: Until = "",
+    text: Annotated[
+        str, typer.Option(help="Words in the input, output, reasoning or correction, taken literally.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -27,12 +32,10 @@ def executions(
     from flows.cli.pictures import show_executions
     from tasks import record, report
 
-    start = _since(since)
-    rows = database().read_now(
-        lambda conn: record.search(
-            conn, domain=domain, skill=skill, outcome=outcome, since=start, limit=limit
-        )
-    )
+    _check(outcome)
+    asked = {"domain": domain, "skill": skill, "outcome": outcome, "text": words(text)}
+    start, end = moment("--since", since), moment("--until", until) if until else None
+    rows = database().read_now(lambda conn: record.search(conn, **asked, since=start, until=end, limit=limit))
     listed = [report.view(row) for row in rows]
     if as_json:
         print_json(listed)
@@ -44,19 +47,17 @@ def executions(
 def show(
     execution_id: Annotated[str, typer.Argument(help="The execution's id.")], as_json: AsJson = False
 ) -> None:
-    """One execution's page: input, tool calls, reasoning, output, cost, latency."""
+    """One execution's page: input, tool calls, reasoning, output, correction, cost, latency."""
     from rich.markdown import Markdown
 
     from flows.cli.ledger import database
     from flows.cli.pictures import console
-    from tasks import journal, record, report
+    from tasks import report
     from tasks.page import page
 
     opened = database()
     if as_json:
-        row = opened.read_now(lambda conn: record.get(conn, execution_id))
-        steps = opened.read_now(lambda conn: journal.steps(conn, execution_id))
-        print_json({**report.execution(row), "steps": [step.model_dump(mode="json") for step in steps]})
+        print_json(opened.read_now(lambda conn: report.detail(conn, execution_id)))
         return
     console().print(Markdown(opened.read_now(lambda conn: page(conn, execution_id)), hyperlinks=False))
 
@@ -69,7 +70,7 @@ def route(since: Since = "7d", config: ConfigFile = None, as_json: AsJson = Fals
     from flows.routes import compare
 
     use_config(config)
-    start, opened = _since(since), platform()
+    start, opened = moment("--since", since), platform()
     rows = opened.database.read_now(lambda conn: compare(conn, opened, start))
     if as_json:
         print_json(rows)
@@ -77,10 +78,11 @@ def route(since: Since = "7d", config: ConfigFile = None, as_json: AsJson = Fals
         show_routes(rows)
 
 
-def _since(text: str) -> datetime:
-    from blocks.units import parse_duration
+def _check(outcome: str) -> None:
+    from blocks.config_file import suggest
+    from blocks.schema import OUTCOMES
+    from tasks.record import CORRECTED
 
-    try:
-        return datetime.now(UTC) - parse_duration(text)
-    except (ValueError, OverflowError) as error:
-        raise Usage(f"--since: {error}") from error
+    known = (*OUTCOMES, CORRECTED)
+    if outcome and outcome not in known:
+        raise Usage(f"--outcome: there is no outcome {outcome!r}; {suggest(outcome, known)}")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from flows.cli.app import AsJson, ConfigFile, Exit, app, leave, login, print_json, use_config
+from blocks.login import login
+from flows.cli.app import AsJson, ConfigFile, Exit, app, leave, print_json, use_config
 from flows.cli.errors import Usage
 
 if TYPE_CHECKING:

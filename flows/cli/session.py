@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from blocks import secrets
+from blocks.login import login
 from flows.cli import server
-from flows.cli.app import importing, login, say, use_config
+from flows.cli.app import importing, say, use_config
 from flows.cli.errors import Usage
 
 

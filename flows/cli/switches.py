@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.app import AsJson, ConfigFile, app, login, print_json, say, use_config
+from blocks.login import login
+from flows.cli.app import AsJson, ConfigFile, app, print_json, say, use_config
 from flows.cli.errors import Usage
 
 if TYPE_CHECKING:
