@@ -58,8 +58,6 @@ class Database:
         self._place = _place(self._url)
         self._sqlite = self._url.get_backend_name() == "sqlite"
         self._reading = _READING["sqlite" if self._sqlite else "postgresql"]
-        self._lock = threading.Lock()
-        self._engine: Engine | None = None
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction, in a thread; what it returns. Cancellation waits for the commit."""
@@ -71,12 +69,12 @@ class Database:
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """As `write`, in this thread."""
-        with self._errors(), self._turn(), self._open().begin() as connection:
+        with self._errors(), self._turn(), _engine(self._url).begin() as connection:
             return work(connection)
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """As `read`, in this thread."""
-        with self._errors(), self._open().connect() as connection:
+        with self._errors(), _engine(self._url).connect() as connection:
             return work(connection.execution_options(**self._reading))
 
     def migrate(self) -> None:
@@ -86,9 +84,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connections. The next use opens new ones."""
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        _engine(self._url).dispose()
 
     def _version(self) -> str | None:
         def read(connection: Connection) -> str | None:
@@ -111,12 +107,6 @@ class Database:
                 f"{self._place} was written by another version of Aspora ({error}): "
                 "update this checkout, or set ASPORA_DATABASE_URL to another database"
             ) from error
-
-    def _open(self) -> Engine:
-        with self._lock:
-            if self._engine is None:
-                self._engine = _sqlite_engine(self._url) if self._sqlite else _postgresql_engine(self._url)
-            return self._engine
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -228,6 +218,12 @@ def _place(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         return f"the database file {url.database}"
     return f"the database {url.database or ''} on {url.host or 'the local socket'}"
+
+
+@cache
+def _engine(url: URL) -> Engine:
+    """One a process, since an engine keeps the statements that it has compiled."""
+    return _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _postgresql_engine(url)
 
 
 def _sqlite_engine(url: URL) -> Engine:

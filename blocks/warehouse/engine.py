@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -138,28 +139,11 @@ class Warehouse:
 
     def _create_engine(self) -> sa.Engine:
         if self._path:
-            connect = _sqlite_connector(self._path, self._timeout)
-            return sa.create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+            return _sqlite_engine(self._path, self._timeout)
         try:
-            engine = sa.create_engine(
-                self._url,
-                connect_args=self._connect_args(),
-                pool_size=_PARALLEL,
-                pool_pre_ping=True,
-                pool_recycle=1800,
-                hide_parameters=True,
-            )
+            return _server_engine(self._url, self._timeout)
         except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
             raise WarehouseError(f"warehouse.url: {self._redact(str(error))}") from None
-        sa.event.listen(engine, "begin", _read_only(self._timeout))
-        return engine
-
-    def _connect_args(self) -> dict[str, Any]:
-        if self._url.get_driver_name() == "redshift_connector":
-            return {"timeout": _CONNECT_SECONDS}
-        if "connect_timeout" in self._url.query:
-            return {}
-        return {"connect_timeout": _CONNECT_SECONDS}
 
 
 def _parse(text: str) -> sa.URL:
@@ -186,6 +170,35 @@ def _sqlite_path(url: sa.URL, base: Path | None) -> Path | None:
             "warehouse.url: an SQLite warehouse needs a file, such as sqlite:///warehouse.db"
         )
     return resolve(url.database, base)
+
+
+@cache
+def _sqlite_engine(path: Path, timeout: timedelta) -> sa.Engine:
+    """One a process, as for servers: an engine keeps the statements that it has compiled."""
+    connect = _sqlite_connector(path, timeout)
+    return sa.create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+
+@cache
+def _server_engine(url: sa.URL, timeout: timedelta) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        connect_args=_connect_args(url),
+        pool_size=_PARALLEL,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        hide_parameters=True,
+    )
+    sa.event.listen(engine, "begin", _read_only(timeout))
+    return engine
+
+
+def _connect_args(url: sa.URL) -> dict[str, Any]:
+    if url.get_driver_name() == "redshift_connector":
+        return {"timeout": _CONNECT_SECONDS}
+    if "connect_timeout" in url.query:
+        return {}
+    return {"connect_timeout": _CONNECT_SECONDS}
 
 
 def _sqlite_connector(path: Path, timeout: timedelta) -> Callable[[], sqlite3.Connection]:
