@@ -113,7 +113,7 @@ class Backlog:
         for k in days:
             moment = self._as_of - k * _DAY
             there = sa.or_(left >= sa.literal(moment, kind), sa.and_(left.is_(None), self._open))
-            was_stuck.append(sa.and_(self._entered < self._cutoff(k, self._stage), there))
+            was_stuck.append(sa.and_(there, *self._beyond(self._stage, self._entered, k)))
         oldest = self._as_of - self._table.trend.days * _DAY
         rows = (
             sa.select(

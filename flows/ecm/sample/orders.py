@@ -26,7 +26,10 @@ CREATE TABLE orders (
     stuck_at TEXT NOT NULL, stage_entered_at TIMESTAMP NOT NULL, left_at TIMESTAMP, priority TEXT NOT NULL,
     amount_usd NUMERIC(12, 2) NOT NULL, currency TEXT NOT NULL, created_at TIMESTAMP NOT NULL
 )"""
-_INDEX = "CREATE INDEX orders_stage ON orders (stuck_at, stage_entered_at)"
+_INDEXES = (
+    "CREATE INDEX orders_stage ON orders (stuck_at, stage_entered_at)",
+    "CREATE INDEX orders_status ON orders (status)",
+)
 
 
 @dataclass(slots=True)
@@ -187,4 +190,5 @@ def write(connection: sqlite3.Connection, orders: Sequence[Order]) -> None:
     connection.execute("DROP TABLE IF EXISTS orders")
     connection.execute(_CREATE)
     connection.executemany(f"INSERT INTO orders VALUES ({', '.join('?' * 11)})", map(_row, orders))
-    connection.execute(_INDEX)
+    for index in _INDEXES:
+        connection.execute(index)
