@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Literal
 
 from prefect import get_run_logger
@@ -58,14 +59,15 @@ async def run_domain(
         RunFailed: the run failed; what was done is recorded.
         Taken: another process works on the trigger, and nobody deployed this flow run.
     """
-    try:
-        async with admitted(code, given, trigger_id, str(flow_run.id)) as run:
-            await _follow(run)
-            if not run.refusal:
-                await run.pursue(await run.manage(manager), specialists)
-    except Taken as taken:
-        return _left_alone(taken)
-    return await _report(run)
+    async with opened() as platform:
+        try:
+            async with admitted(code, given, trigger_id, str(flow_run.id)) as run:
+                await _follow(run)
+                if not run.refusal:
+                    await run.pursue(await run.manage(manager), specialists)
+        except Taken as taken:
+            return _left_alone(taken)
+        return await _report(platform, run)
 
 
 async def perform(execution_id: str) -> None:
@@ -117,19 +119,20 @@ async def _follow(run: Run) -> None:
     await soon(run.run_id, _name(run.run_id))
 
 
-async def _report(run: Run) -> dict[str, Any]:
+async def _report(platform: Platform, run: Run) -> Mapping[str, Any]:
     """The run's report. Approvals that ran out, and runs that wait for a decided one, are tidied up besides.
+
+    It is no dict, since Prefect walks through every value of one in search of futures.
 
     Raises:
         RunFailed: the run failed; what was done is recorded.
     """
-    async with opened() as platform:
-        await decision.expire(platform)
-        await approving.wake(platform)
-        result = await platform.database.read(lambda conn: reports.of_run(conn, run.run_id))
+    await decision.expire(platform)
+    await approving.wake(platform)
+    result = await platform.database.read(lambda conn: reports.of_run(conn, run.run_id))
     if result["state"] == "failed":
         raise RunFailed(result["reason"])
-    return result
+    return MappingProxyType(result)
 
 
 def _left_alone(taken: Taken) -> State[Any]:
