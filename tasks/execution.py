@@ -8,7 +8,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
+
+from pydantic import BaseModel
 
 from blocks import config
 from blocks.model import AnswerLost, ModelError, Request, Turn, Usage, connect, price, take_turn
@@ -167,7 +170,7 @@ class Execution:
             tools=tools,
             missing=missing,
             limits=self._settings.limits,
-            schema=_schema(skill),
+            schema=_schema(skill.draft),
         )
 
     async def _check_switch(self) -> None:
@@ -242,10 +245,11 @@ def _shown(result: ToolResult) -> str:
     return f"{result.name}({arguments})"
 
 
-def _schema(skill: Skill) -> Mapping[str, Any]:
+@cache
+def _schema(draft: type[BaseModel]) -> Mapping[str, Any]:
     from anthropic import transform_schema
 
-    schema: dict[str, Any] = transform_schema(skill.draft)
+    schema: dict[str, Any] = transform_schema(draft)
     return schema
 
 

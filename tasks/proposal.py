@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from math import ceil
@@ -22,6 +23,7 @@ SAMPLE = 5
 """Objects that an effect shows by name."""
 LONGEST_KEY = 500
 """Characters of an object's key that the record holds."""
+_CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 async def propose(
@@ -159,7 +161,7 @@ def _fits(action: Action, target: Target) -> bool:
 
 def _unfit(action: Action, target: Target) -> str:
     """Why no request can be made for the object; empty if one can."""
-    if len(target.key) > LONGEST_KEY or any(ord(sign) < 32 for sign in target.key):
+    if len(target.key) > LONGEST_KEY or _CONTROL.search(target.key):
         return f"{target.key[:80]!r} is no usable id"
     try:
         calls.prepare(action, target.fields, action.body)

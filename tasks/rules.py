@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -174,15 +174,18 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _choices(model: type[BaseModel], seen: frozenset[type[BaseModel]]) -> Iterator[str]:
+@functools.cache
+def _choices(model: type[BaseModel], seen: frozenset[type[BaseModel]]) -> Sequence[str]:
     if model in seen:
-        return
+        return ()
+    choices: list[str] = []
     for name in field_names(model):
         found = field_at(model, (name,))
         if found and found.model:
-            yield from _choices(found.model, seen | {model})
+            choices += _choices(found.model, seen | {model})
         if found:
-            yield from (value for value in found.choices or () if isinstance(value, str))
+            choices += (value for value in found.choices or () if isinstance(value, str))
+    return choices
 
 
 def _plain(value: Any) -> Any:
