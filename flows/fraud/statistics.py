@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist, fmean, stdev
 
+from blocks import shares
 from flows.fraud.models import Interval
 
 _Z = NormalDist().inv_cdf(0.975)
@@ -19,12 +20,8 @@ def share(part: int, whole: int) -> float | None:
 
 def wilson(part: int, whole: int) -> Interval | None:
     """Wilson's interval for a share."""
-    if not whole:
-        return None
-    rate, spread = part / whole, _Z * _Z / whole
-    middle = (rate + spread / 2) / (1 + spread)
-    half = _Z / (1 + spread) * math.sqrt(rate * (1 - rate) / whole + spread / (4 * whole))
-    return Interval(low=max(0.0, middle - half), high=min(1.0, middle + half))
+    found = shares.wilson(part, whole)
+    return Interval(low=found[0], high=found[1]) if found else None
 
 
 def paired(gained: int, lost: int, whole: int) -> Interval | None:
