@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import update
 
 from blocks.schema import approvals as approvals_table
+from flows.cli.session import Session
 from tasks import controls, lease
 from tasks.clock import utc
 from tests.commands import ASPORA, Aspora, new_aspora  # noqa: F401
@@ -130,6 +132,15 @@ def test_wrong_usage(aspora: Aspora, arguments: tuple[str, ...], words: str) -> 
     assert done.code == 2
     assert words in done.err
     assert done.out == ""
+
+
+def test_an_input_that_does_not_fit_starts_no_server(aspora: Aspora, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = Mock(return_value=None)
+    monkeypatch.setattr(Session, "_start_server", started)
+    aspora("run", "ecm", "--input", '{"stge": "lulu"}')
+    started.assert_not_called()
+    aspora("run", "ecm", "--input", '{"stage": "lulu"}')
+    started.assert_called_once()
 
 
 def test_an_error_with_json_is_one_document(aspora: Aspora) -> None:

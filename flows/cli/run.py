@@ -46,8 +46,8 @@ def run(
 
     given = _input(input)
     say(f"Aspora runs {domain} …")
-    session = Session(domain, config, quiet=as_json, seed=seed)
-    report = wait_for(session.run(given, resume))
+    session = Session(domain, config, quiet=as_json, seed=seed, given=given)
+    report = wait_for(session.run(resume))
     if report["state"] == "awaiting_approval":
         report = _decide(session, report, approve, reject, reason, as_json)
     if as_json:

@@ -25,10 +25,17 @@ class Session:
         config: the config file; the default one if absent.
         quiet: no progress on stdout or stderr.
         seed: draws the sample world anew with this seed.
+        given: the run's input; looked at before anything starts.
+
+    Raises:
+        Usage: there is no such domain, or the input does not fit it.
     """
 
-    def __init__(self, domain: str, config: Path | None, quiet: bool, seed: int | None) -> None:
+    def __init__(
+        self, domain: str, config: Path | None, quiet: bool, seed: int | None, given: dict[str, Any]
+    ) -> None:
         self._domain = domain
+        self._given = given
         self._quiet = quiet
         use_config(config)
         server.prepare()
@@ -38,24 +45,20 @@ class Session:
         self._config = load(config_path())
         if domain not in self._config.domains:
             raise Usage(f"there is no domain {domain!r}; there are: {', '.join(self._config.domains)}")
+        if given:
+            self._input()
         self._server = self._start_server()
         threading.Thread(target=_import, args=(self._modules(),)).start()
         self._draw(seed)
 
-    async def run(self, given: dict[str, Any], resume: str) -> dict[str, Any]:
+    async def run(self, resume: str) -> dict[str, Any]:
         """Runs the domain's flow; the run's report, also if it failed."""
-        from pydantic import ValidationError
-
         from flows.cli.progress import hear
         from tasks.platform import opened
         from tasks.progress import watched
 
         async with opened() as platform:
-            code = platform.code(self._domain)
-            try:
-                value = code.input.model_validate(given)
-            except ValidationError as error:
-                raise Usage(_input_faults(error, code.input)) from error
+            code, value = platform.code(self._domain), self._input()
             trigger_id = await self._trigger(platform, value, resume)
             flow = await asyncio.to_thread(_load_flow, code.flow)
             if self._server:
@@ -76,6 +79,16 @@ class Session:
             raise
         result: dict[str, Any] = await platform.database.read(lambda conn: report.of_run(conn, trigger_id))
         return result
+
+    def _input(self) -> Any:
+        """The run's input as the domain's model."""
+        from pydantic import ValidationError
+
+        model = importlib.import_module(self._config.domains[self._domain].module).DOMAIN.input
+        try:
+            return model.model_validate(self._given)
+        except ValidationError as error:
+            raise Usage(_input_faults(error, model)) from error
 
     async def decide(self, approval_id: str, approve: bool, name: str, comment: str) -> None:
         """Records a decision, and carries the fix out if it was approved."""
