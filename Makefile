@@ -38,10 +38,16 @@ lint: $(READY) ## ruff, types, import contracts
 bench: $(READY) ## speed, as ratios in one run
 	$(BIN)/aspora bench
 
-eval: $(READY) ## quality on labelled data
-	$(BIN)/aspora eval ecm --seeds 50
+eval: $(READY) ## quality: every evaluation on the data that is there, into docs/quality.md
+	$(BIN)/aspora eval --page docs/quality.md
+
+dashboards: $(READY) ## writes grafana/dashboards from grafana/build
+	$(BIN)/python -m grafana.build
+
+pictures: $(READY) ## draws the dashboards with sample data into docs/pictures
+	$(BIN)/python -m tests.pictures
 
 lock: $(READY) ## renew requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
-.PHONY: help setup run up test test-all lint bench eval lock
+.PHONY: help setup run up test test-all lint bench eval dashboards pictures lock

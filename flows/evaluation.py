@@ -1,9 +1,13 @@
-"""Quality of a domain's skills on sample worlds whose truth is known.
+"""Quality of a domain's skills on sample worlds whose truth is known, and on labelled data.
 
-A domain that can be evaluated has a module `evaluate` with `evaluate_world` (draws a world into the given
-state directory, runs the domain on it, and compares) and `summarise` (the worlds' outcomes as shares). One
-that can be evaluated on labelled data has `evaluate_data` there too, which takes the data's path; with a
-second argument `rules`, the texts of the rules to evaluate, if its module has `RULES`, those taken otherwise.
+A domain that can be evaluated has a module `evaluate` with
+
+- `evaluate_world`, which draws a world into the given state directory, runs the domain on it, and compares,
+  and `summarise`, which gives the worlds' outcomes as shares; `WORLDS`, the standards of those metrics, and
+  `FAULT_SETS`, the sets of faults that worlds can have, are optional;
+- for labelled data, `evaluate_data`, which takes the data's path, and, if its module has `RULES`, as a second
+  argument the texts of the rules to evaluate in their place; `DATA`, where it lies in the folder of labelled
+  data, and `LABELLED`, the standards of those metrics.
 """
 
 from __future__ import annotations
@@ -15,14 +19,23 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
+import anyio
 from pydantic import BaseModel
 
 from blocks.config_file import load
 from blocks.home import ROOT, config_path
+from blocks.shares import judged
+from tasks import report
+from tasks.domain import Domain
+from tasks.platform import opened
+from tasks.progress import tell
+from tasks.run import RunFailed, admitted
+from tasks.skill import perform
 
 MODELS = ("offline", "scripted")
 MAX_PROCESSES = 8
@@ -71,14 +84,18 @@ def evaluate_domain(name: str, *, seeds: int, first: int, model: str, faults: Fa
     """
     if model not in MODELS:
         raise EvaluationError(f"there is no model {model!r} to evaluate; there are: {', '.join(MODELS)}")
-    module = _module(name)
-    evaluated = _evaluated(module, name)
+    module = module_of(name)
+    evaluated = evaluation_of(name)
     work = partial(_world, module=module, model=model, faults=faults)
     processes = max(1, min(MAX_PROCESSES, os.cpu_count() or 1, seeds))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        worlds = list(pool.map(work, range(first, first + seeds)))
-    return {"n": seeds, "model": model, **evaluated.summarise(worlds)}
+        worlds = []
+        for world in pool.map(work, range(first, first + seeds)):
+            worlds.append(world)
+            tell("eval", f"{len(worlds)} of {seeds} worlds", name, len(worlds), seeds)
+    result = {"n": seeds, "model": model, **evaluated.summarise(worlds)}
+    return judged(result, getattr(evaluated, "WORLDS", {}))
 
 
 def evaluate_labelled(name: str, data: Path, rules: Path | None = None) -> dict[str, Any]:
@@ -93,16 +110,31 @@ def evaluate_labelled(name: str, data: Path, rules: Path | None = None) -> dict[
         EvaluationError: there is no such domain, it has no labelled data or no rules, or a file or folder
             is not of its layout.
     """
-    module = _module(name)
-    evaluated = _evaluated(module, name)
+    evaluated = evaluation_of(name)
     evaluate = getattr(evaluated, "evaluate_data", None)
     if evaluate is None:
         raise EvaluationError(f"domain {name} is not evaluated on labelled data; leave --data out")
+    standards = getattr(evaluated, "LABELLED", {})
     if rules is None:
-        return cast(dict[str, Any], evaluate(data))
+        return judged(evaluate(data), standards)
     if not hasattr(evaluated, "RULES"):
         raise EvaluationError(f"domain {name} is not evaluated by rules; leave --rules out")
-    return cast(dict[str, Any], evaluate(data, _listed(rules)))
+    return judged(evaluate(data, _listed(rules)), standards)
+
+
+def run_once(code: Domain, given: BaseModel) -> dict[str, Any]:
+    """One run of a domain on this process's state, without a workflow server; its report."""
+    return anyio.run(_run_once, code, given)
+
+
+async def _run_once(code: Domain, given: BaseModel) -> dict[str, Any]:
+    async with opened() as platform:
+        with suppress(RunFailed):
+            async with admitted(code, given) as run:
+                if not run.refusal:
+                    manager = await run.manage(perform)
+                    await run.pursue(manager, dict.fromkeys(code.skills, perform))
+        return dict(await platform.database.read(lambda conn: report.of_run(conn, run.run_id)))
 
 
 def _listed(rules: Path) -> list[str]:
@@ -116,8 +148,12 @@ def _listed(rules: Path) -> list[str]:
     return listed
 
 
-def _module(name: str) -> str:
-    """The module of a domain, by its name or by the last part of its module's."""
+def module_of(name: str) -> str:
+    """The module of a domain, by its name or by the last part of its module's.
+
+    Raises:
+        EvaluationError: there is no such domain.
+    """
     modules = {key: domain.module for key, domain in load(config_path()).domains.items()}
     known = {module.rpartition(".")[2]: module for module in modules.values()} | modules
     if name not in known:
@@ -125,7 +161,13 @@ def _module(name: str) -> str:
     return known[name]
 
 
-def _evaluated(module: str, name: str) -> Evaluated:
+def evaluation_of(name: str) -> Evaluated:
+    """A domain's module `evaluate`.
+
+    Raises:
+        EvaluationError: there is no such domain, or it has none.
+    """
+    module = module_of(name)
     try:
         return cast(Evaluated, importlib.import_module(f"{module}.evaluate"))
     except ModuleNotFoundError as error:

@@ -34,6 +34,10 @@ class ToolResult:
     """Structured content (a dict) on success; the error's text otherwise."""
 
 
+class Incomplete(Exception):
+    """A skill can't give a truthful output: its facts could not be read. The message says why."""
+
+
 @dataclass(frozen=True)
 class Known:
     """All that a skill knows so far: the context it was handed and the tool results, in call order."""
@@ -44,6 +48,21 @@ class Known:
     def of(self, tool: str) -> list[ToolResult]:
         """The successful results of one tool, in call order."""
         return [result for result in self.results if result.name == tool and result.status == "ok"]
+
+    def facts(self, tool: str, failing: str) -> Mapping[str, Any]:
+        """What a tool said last, also that it found nothing.
+
+        Args:
+            failing: what is told if it said nothing, such as `the orders could not be read`.
+
+        Raises:
+            Incomplete: it was not called, or it failed each time.
+        """
+        calls = [result for result in self.results if result.name == tool]
+        read = [result.content for result in calls if result.status != "error"]
+        if read and isinstance(read[-1], Mapping):
+            return read[-1]
+        raise Incomplete(f"{failing}: {calls[-1].content if calls else f'{tool} was not called'}")
 
 
 @dataclass(frozen=True)
@@ -60,10 +79,6 @@ class Answer:
 
     draft: BaseModel
     thought: str = ""
-
-
-class Incomplete(Exception):
-    """A skill can't give a truthful output: its facts could not be read. The message says why."""
 
 
 Decide = Callable[[Known], Ask | Answer]

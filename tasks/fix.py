@@ -250,6 +250,11 @@ class _Work:
     def _proposed(self) -> int:
         return sum(len(plan["targets"]) for plan in self.approval.proposal["plans"])
 
+    def _in_words(self) -> str:
+        """What was proposed: the skill's summary, or what the dry run said."""
+        proposed = self.approval.proposal
+        return str(proposed.get("summary") or "; ".join(plan["text"] for plan in proposed["plans"]))
+
     async def _left(self) -> int | None:
         """How many of the proposal's objects still need the fix; None if that can't be read."""
         proposed = {target["key"] for plan in self.approval.proposal["plans"] for target in plan["targets"]}
@@ -289,10 +294,10 @@ class _Work:
         return incidents.Incident(
             domain=self.row.domain,
             stage=subject,
-            title=f"{subject}: {found.get('root_cause') or self.approval.proposal['summary']}"[:300],
+            title=f"{subject}: {found.get('root_cause') or self._in_words()}"[:300],
             symptoms="; ".join(item["finding"] for item in found.get("evidence", [])),
             root_cause=found.get("root_cause") or "",
-            fix=found.get("recommended_fix") or self.approval.proposal["summary"],
+            fix=found.get("recommended_fix") or self._in_words(),
             outcome=outcome,
             source=self.row.skill_name,
             opened_at=self.row.started_at,

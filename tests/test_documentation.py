@@ -15,8 +15,8 @@ from tests.up_world import TOKEN, Up
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NEVER_END = ("make test", "make up")
-"""CI runs the tests by itself, and test_up what `make up` runs."""
+NEVER_END = ("make test", "make up", "make eval")
+"""CI runs the tests by itself, test_up what `make up` runs, and test_quality a small `make eval`."""
 NEEDS_THE_PLATFORM = ("curl ", ".venv/bin/aspora blocks")
 """Run while `aspora up` runs."""
 NEEDS_A_SERVER = ("prefect",)

@@ -71,6 +71,7 @@ def _counted(home: Path, condition: str) -> int:
         return int(connection.execute(sql).fetchone()[0])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("story", "check"),
     [

@@ -277,10 +277,8 @@ def test_evaluation_counts_the_right_pages(folder: Path) -> None:
         {"query": "certificate expired at the bank", "gold": "cutoff"},
         {"query": "qwertz", "gold": "hold"},
     ]
-    assert evaluate_runbooks(folder, _queries(folder, queries)) == {
-        "n": 4,
-        "metrics": {"top1": 0.5, "top5": 0.75},
-    }
+    found = evaluate_runbooks(folder, _queries(folder, queries))
+    assert (found["n"], found["metrics"]) == (4, {"top1": 0.5, "top5": 0.75})
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ def show_proposal(approval: dict[str, Any], grounds: bool = True) -> None:
     lines = [escape(proposal.get("summary", ""))]
     found = proposal.get("diagnosis") or {}
     if grounds and found.get("root_cause"):
-        lines.append(f"[bold]Because:[/] {escape(found['root_cause'])} (confidence {found['confidence']})")
+        sure = found.get("confidence", "unknown")
+        lines.append(f"[bold]Because:[/] {escape(found['root_cause'])} (confidence {sure})")
         lines += _evidence(found)
         lines += [f"[dim]would refute it: {escape(each)}[/]" for each in found.get("refuted_by", [])]
     for plan in proposal["plans"]:
@@ -120,7 +121,7 @@ def _triage(execution: dict[str, Any]) -> Group:
         cells = [_cell(name, pattern[name]) for name in columns]
         table.add_row(*cells, escape(pattern["route_to"] or "–"))
     notes = [Text(printable(line)) for line in output.get("picture", [])]
-    notes.append(Text(printable(output["summary"])))
+    notes.append(Text(printable(output.get("summary", ""))))
     notes += [Text(printable(f"! {warning}"), style="yellow") for warning in output.get("warnings", [])]
     if output.get("recovered"):
         notes.append(
@@ -159,10 +160,10 @@ def _specialist(execution: dict[str, Any]) -> Panel:
         cause = output["root_cause"] or "no root cause found"
         lines.append(f"[bold]Root cause:[/] {escape(cause)}")
         lines += _evidence(output)
-        if output["recommended_fix"]:
+        if output.get("recommended_fix"):
             lines.append(f"[bold]Fix:[/] {escape(output['recommended_fix'])}")
-        lines.append(f"[bold]Confidence:[/] {output['confidence']}")
-        lines += _ruled_out(output["ruled_out"])
+        lines.append(f"[bold]Confidence:[/] {output.get('confidence', 'unknown')}")
+        lines += _ruled_out(output.get("ruled_out", []))
     elif output.get("summary"):
         lines.append(escape(output["summary"]))
     lines += [f"  · {escape(finding)}" for finding in output.get("findings", [])]
@@ -265,14 +266,43 @@ def _led(skills: list[str]) -> str:
     return ", ".join(skills) or "none"
 
 
+def show_quality(rows: list[tuple[str, ...]], done: list[dict[str, Any]]) -> None:
+    """All evaluations: a row a metric, then what was not measured, and why."""
+    out = console()
+    table = Table()
+    for name in ("evaluation", "metric", "cases", "reference", "target", "ours", "95 % interval", "verdict"):
+        table.add_column(
+            name, justify="right" if name in ("cases", "reference", "target", "ours") else "left"
+        )
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    for each in done:
+        for word in ("skipped", "failed"):
+            if word in each:
+                out.print(
+                    f"  {each['evaluation']}, {each['on']}: {word}: {printable(each[word])}", markup=False
+                )
+        for failure in each.get("failures", []):
+            out.print(f"  {each['evaluation']}, {each['on']}: {printable(failure)}", markup=False)
+
+
 def show_metrics(name: str, result: dict[str, Any]) -> None:
-    """An evaluation: each metric as a share of the cases."""
+    """An evaluation: each metric as a share of the cases, with its interval and what that means, if known."""
     out = console()
     table = Table(title=f"{name}, {result['n']} cases", title_justify="left")
     table.add_column("metric")
     table.add_column("share", justify="right")
+    table.add_column("95 % interval")
+    table.add_column("verdict")
+    intervals, verdicts = result.get("intervals", {}), result.get("verdicts", {})
     for metric, value in result["metrics"].items():
-        table.add_row(metric, "–" if value is None else f"{value:.3f}")
+        interval = intervals.get(metric)
+        between = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "–"
+        verdict = verdicts.get(metric) or "–"
+        table.add_row(metric, "–" if value is None else f"{value:.3f}", between, verdict)
     out.print(table)
+    for column, why in result.get("left_out", {}).items():
+        out.print(f"  left out: {printable(column)} ({printable(why)})", markup=False)
     for failure in result.get("failures", []):
         out.print(f"  {printable(failure)}", markup=False)

@@ -11,21 +11,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import anyio
 import yaml
 from pydantic import BaseModel
 
 from blocks.database import Database
 from blocks.home import ROOT, database_url
+from blocks.shares import Standard, measured, share
 from flows.ecm import DOMAIN, sample
 from flows.ecm.models import Confidence, EcmInput
-from flows.evaluation import FaultSet
-from tasks import report
+from flows.evaluation import FaultSet, run_once
 from tasks.incidents import Incident, replace
-from tasks.platform import opened
-from tasks.run import admitted
-from tasks.skill import perform
 
+WORLDS = dict.fromkeys(("stage_found", "cause_found", "fix_right", "abstained"), Standard(target=0.95))
+FAULT_SETS: Sequence[FaultSet] = ("sample", "held-out", "unseen")
 FIRST_MOMENT = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
 """A Monday; each seed looks 8 hours later than the one before, so all weekdays occur."""
 STEP = timedelta(hours=8)
@@ -66,7 +64,7 @@ def evaluate_world(seed: int, home: Path, model: str, faults: FaultSet) -> Outco
     now = FIRST_MOMENT + STEP * (seed % STEPS)
     with _model(model):
         truth = _draw(seed, home, now, faults)
-        found = anyio.run(_run, now)
+        found = run_once(DOMAIN, EcmInput(as_of=now))
     diagnoses = {
         str(execution["input"]["stuck_at"]): execution
         for execution in found["executions"]
@@ -88,12 +86,14 @@ def summarise(worlds: Sequence[Outcome]) -> dict[str, Any]:
     diagnosed = [stage for stage in faulted if stage.diagnosed]
     healthy = [stage for stage in stages if not stage.fault]
     return {
-        "metrics": {
-            "stage_found": _share([stage.diagnosed for stage in faulted]),
-            "cause_found": _share([stage.cause_right for stage in diagnosed]),
-            "fix_right": _share([stage.fix_right for stage in diagnosed]),
-            "abstained": _share([stage.cause_right for stage in healthy]),
-        },
+        **measured(
+            {
+                "stage_found": [stage.diagnosed for stage in faulted],
+                "cause_found": [stage.cause_right for stage in diagnosed],
+                "fix_right": [stage.fix_right for stage in diagnosed],
+                "abstained": [stage.cause_right for stage in healthy],
+            }
+        ),
         "counts": {"faulted": len(faulted), "diagnosed": len(diagnosed), "healthy_diagnosed": len(healthy)},
         "faults": {name: _row([one for one in faulted if one.fault == name]) for name in _names(faulted)},
         "confidence": {
@@ -159,16 +159,6 @@ def _use_runbooks(home: Path, further: Path) -> None:
     os.environ["ASPORA_CONFIG"] = str(path)
 
 
-async def _run(now: datetime) -> dict[str, Any]:
-    """One run of the domain, without a workflow server; its report."""
-    async with opened() as platform:
-        async with admitted(DOMAIN, EcmInput(as_of=now)) as run:
-            if not run.refusal:
-                manager = await run.manage(perform)
-                await run.pursue(manager, dict.fromkeys(DOMAIN.skills, perform))
-        return dict(await platform.database.read(lambda conn: report.of_run(conn, run.run_id)))
-
-
 def judge(
     seed: int, stage: str, fault: Mapping[str, Any] | None, execution: Mapping[str, Any] | None
 ) -> Judged:
@@ -208,15 +198,11 @@ def _fix_right(fault: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
     return said.get("runbook") in fault["runbooks"] and said.get("fix_action") == fault["action"]
 
 
-def _share(hits: Sequence[bool]) -> float | None:
-    return round(sum(hits) / len(hits), 4) if hits else None
-
-
 def _row(stages: Sequence[Judged]) -> dict[str, Any]:
     return {
         "n": len(stages),
-        "cause": _share([stage.cause_right for stage in stages if stage.diagnosed]),
-        "fix": _share([stage.fix_right for stage in stages if stage.diagnosed and stage.fault]),
+        "cause": share([stage.cause_right for stage in stages if stage.diagnosed]),
+        "fix": share([stage.fix_right for stage in stages if stage.diagnosed and stage.fault]),
     }
 
 

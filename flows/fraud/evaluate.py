@@ -14,18 +14,15 @@ import mcp
 from pydantic import BaseModel
 
 from blocks.config import Config
-from blocks.database import Database
-from blocks.home import database_url
-from flows.evaluation import EvaluationError, FaultSet
+from blocks.shares import Standard, measured, share
+from flows.evaluation import EvaluationError, FaultSet, run_once
 from flows.fraud import DOMAIN, recount, sample
 from flows.fraud.models import Backtests, FraudInput
 from flows.fraud.rule import Rule, RuleError, parse
 from flows.fraud.tools import Options, build
-from tasks import report
-from tasks.platform import opened
-from tasks.run import admitted
-from tasks.skill import perform
 
+DATA = "fraud-handbook/*.csv*"
+LABELLED = {"exact": Standard(target=1)}
 FIRST_MOMENT = datetime(2026, 3, 2, 6, 30, tzinfo=UTC)
 """Each seed looks a day later than the one before, so all days of the month occur."""
 STEPS = 300
@@ -80,10 +77,7 @@ def evaluate_world(seed: int, home: Path, model: str, faults: FaultSet) -> Outco
         raise EvaluationError("fraud is evaluated with --model offline on the sample's own stories only")
     now = FIRST_MOMENT + timedelta(days=seed % STEPS)
     world = sample.draw(seed, home, now=now)
-    database = Database(database_url())
-    database.migrate()
-    database.close()
-    done = anyio.run(_run, now)
+    done = run_once(DOMAIN, FraudInput(as_of=now))
     proposals = [judge(seed, truth, done["executions"]) for truth in world.truth]
     return Outcome(seed=seed, proposals=proposals, error=done["reason"] if done["state"] == "failed" else "")
 
@@ -95,17 +89,19 @@ def summarise(worlds: Sequence[BaseModel]) -> dict[str, Any]:
     wrong = [one for one in judged if one.story != "sound"]
     stories = sorted({one.story for one in judged})
     return {
-        "metrics": {
-            "routed": _share([one.routed for one in wrong]),
-            "found": _share([one.found for one in wrong if one.routed]),
-            "quiet": _share([one.routed for one in judged if one.story == "sound"]),
-        },
+        **measured(
+            {
+                "routed": [one.routed for one in wrong],
+                "found": [one.found for one in wrong if one.routed],
+                "quiet": [one.routed for one in judged if one.story == "sound"],
+            }
+        ),
         "counts": {"proposals": len(judged), "sound": len(judged) - len(wrong)},
         "stories": {
             name: {
                 "n": len(of := [one for one in judged if one.story == name]),
-                "routed": _share([one.routed for one in of]),
-                "found": _share([one.found for one in of]),
+                "routed": share([one.routed for one in of]),
+                "found": share([one.found for one in of]),
             }
             for name in stories
         },
@@ -145,20 +141,6 @@ def _found(truth: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
             for field, value in named
         )
     return not said
-
-
-async def _run(now: datetime) -> dict[str, Any]:
-    """One run of the domain, without a workflow server; its report."""
-    async with opened() as platform:
-        async with admitted(DOMAIN, FraudInput(as_of=now)) as run:
-            if not run.refusal:
-                manager = await run.manage(perform)
-                await run.pursue(manager, dict.fromkeys(DOMAIN.skills, perform))
-        return dict(await platform.database.read(lambda conn: report.of_run(conn, run.run_id)))
-
-
-def _share(hits: Sequence[bool]) -> float | None:
-    return round(sum(hits) / len(hits), 4) if hits else None
 
 
 def _failures(judged: Sequence[Judged]) -> Iterator[str]:
@@ -217,6 +199,7 @@ def evaluate_data(path: Path, rules: Sequence[str] = RULES) -> dict[str, Any]:
     return {
         "n": all_,
         "metrics": {"exact": right / all_ if all_ else None},
+        "cases": {"exact": all_},
         "transactions": len(rows),
         "rules": listed,
         "failures": failures,

@@ -28,7 +28,7 @@ from flows.fraud.models import (
     SimulationDraft,
 )
 from flows.fraud.rule import RuleError, parse, written
-from tasks.domain import Incomplete, Known
+from tasks.domain import Known
 
 MAX_FINDINGS = 10
 MAX_PICTURES = 3
@@ -42,7 +42,7 @@ def simulation(draft: BaseModel | None, known: Known) -> Simulation:
         Incomplete: the history could not be read.
     """
     words = draft if isinstance(draft, SimulationDraft) else SimulationDraft(patterns=[], summary="")
-    facts = _facts(known, "backtest_rule")
+    facts = known.facts("backtest_rule", "the rule could not be judged")
     judged = [Backtest.model_validate(each) for each in facts.get("backtests", [])]
     found = {key(each): each for each in judged}
     ranked = _ranked(found, words.patterns)
@@ -63,7 +63,7 @@ def edge_cases(draft: BaseModel | None, known: Known) -> EdgeReport:
     Raises:
         Incomplete: the history could not be read.
     """
-    facts = EdgeCases.model_validate(_facts(known, "find_edge_cases"))
+    facts = EdgeCases.model_validate(known.facts("find_edge_cases", "the rule could not be judged"))
     words = draft if isinstance(draft, EdgeDraft) else None
     chosen = _chosen(words.refined_rule if words else None, facts)
     verdict = words.verdict if words else "keep"
@@ -92,7 +92,7 @@ def qa(draft: BaseModel | None, known: Known) -> QaReport:
     Raises:
         Incomplete: the checks could not be made.
     """
-    facts = Checklist.model_validate(_facts(known, "check_rule"))
+    facts = Checklist.model_validate(known.facts("check_rule", "the rule could not be judged"))
     words = draft if isinstance(draft, QaDraft) else None
     worst = checklist.worst(facts.checks)
     return QaReport(
@@ -111,17 +111,6 @@ def qa(draft: BaseModel | None, known: Known) -> QaReport:
 def key(backtest: Backtest) -> str:
     """What a proposal is called: its id, or its text."""
     return backtest.rule_id or backtest.rule or f"{backtest.replaces} changed"
-
-
-def _facts(known: Known, tool: str) -> Mapping[str, Any]:
-    calls = [result for result in known.results if result.name == tool]
-    read = [result.content for result in calls if result.status != "error"]
-    if read and isinstance(read[-1], dict):
-        facts: Mapping[str, Any] = read[-1]
-        return facts
-    raise Incomplete(
-        f"the rule could not be judged: {calls[-1].content if calls else f'{tool} was not called'}"
-    )
 
 
 def _warnings(facts: Mapping[str, Any], own: Sequence[str]) -> list[str]:

@@ -8,19 +8,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
 from pydantic import BaseModel
 
-from flows.evaluation import EvaluationError, FaultSet
+from blocks.shares import Standard, measured, share
+from flows.evaluation import EvaluationError, FaultSet, run_once
 from flows.rca import DOMAIN, petshop, sample
 from flows.rca.analysis import Alert, Kind, find
 from flows.rca.models import RcaInput
 from flows.rca.tools import ranked
-from tasks import report
-from tasks.platform import opened
-from tasks.run import admitted
-from tasks.skill import perform
 
+DATA = "petshop"
+LABELLED = {
+    "top1": Standard(reference=0.65, target=0.85),
+    "top3": Standard(reference=0.83, target=0.95),
+    "silent_on_normal": Standard(target=0.9),
+}
+FAULT_SETS: Sequence[FaultSet] = ("sample", "held-out")
 NORMAL_WINDOWS = 40
 """Normal windows of each scenario and metric that are looked at as if an alert had fired."""
 FIRST_MOMENT = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
@@ -77,11 +80,13 @@ def evaluate_data(folder: Path) -> dict[str, Any]:
     metrics = sorted({one.metric for one in placed})
     return {
         "n": len(placed),
-        "metrics": {
-            "top1": _share([one.within(1) for one in placed]),
-            "top3": _share([one.within(3) for one in placed]),
-            "silent_on_normal": _share([not one.said for one in silences]),
-        },
+        **measured(
+            {
+                "top1": [one.within(1) for one in placed],
+                "top3": [one.within(3) for one in placed],
+                "silent_on_normal": [not one.said for one in silences],
+            }
+        ),
         "by_metric": {metric: _row(metric, placed, silences) for metric in metrics},
         "normal_windows": len(silences),
         "failures": [
@@ -129,9 +134,9 @@ def _row(metric: str, placed: Sequence[Placed], silences: Sequence[Silence]) -> 
     mine = [one for one in placed if one.metric == metric]
     return {
         "n": len(mine),
-        "top1": _share([one.within(1) for one in mine]),
-        "top3": _share([one.within(3) for one in mine]),
-        "silent_on_normal": _share([not one.said for one in silences if one.metric == metric]),
+        "top1": share([one.within(1) for one in mine]),
+        "top3": share([one.within(3) for one in mine]),
+        "silent_on_normal": share([not one.said for one in silences if one.metric == metric]),
     }
 
 
@@ -162,7 +167,7 @@ def evaluate_world(seed: int, home: Path, model: str, faults: FaultSet) -> Outco
     asked = RcaInput.model_validate(
         {"service": labels["service"], "metric": labels["metric"], "at": world.alert["since"]}
     )
-    return judge(seed, world.truth, anyio.run(_run, asked))
+    return judge(seed, world.truth, run_once(DOMAIN, asked))
 
 
 def summarise(worlds: Sequence[Outcome]) -> dict[str, Any]:
@@ -171,15 +176,17 @@ def summarise(worlds: Sequence[Outcome]) -> dict[str, Any]:
     found = [world for world in faulted if world.service_right]
     names = sorted({str(world.fault) for world in faulted})
     return {
-        "metrics": {
-            "service_found": _share([world.service_right for world in faulted]),
-            "change_right": _share([world.change_right for world in found]),
-            "action_right": _share([world.action_right for world in found]),
-            "silent_on_normal": _share([world.service_right for world in worlds if not world.fault]),
-        },
+        **measured(
+            {
+                "service_found": [world.service_right for world in faulted],
+                "change_right": [world.change_right for world in found],
+                "action_right": [world.action_right for world in found],
+                "silent_on_normal": [world.service_right for world in worlds if not world.fault],
+            }
+        ),
         "counts": {"faulted": len(faulted), "normal": len(worlds) - len(faulted)},
         "faults": {
-            name: _share([one.change_right and one.action_right for one in faulted if one.fault == name])
+            name: share([one.change_right and one.action_right for one in faulted if one.fault == name])
             for name in names
         },
         "failures": [
@@ -217,17 +224,3 @@ def _faults(kept: FaultSet) -> Sequence[sample.Fault]:
 
         return HELD_OUT
     raise EvaluationError("auto-rca has the faults of the sample worlds, and with --held-out another set")
-
-
-async def _run(asked: RcaInput) -> dict[str, Any]:
-    """One run of the domain, without a workflow server; its report."""
-    async with opened() as platform:
-        async with admitted(DOMAIN, asked) as run:
-            if not run.refusal:
-                manager = await run.manage(perform)
-                await run.pursue(manager, {"rca-trace-deploy": perform})
-        return dict(await platform.database.read(lambda conn: report.of_run(conn, run.run_id)))
-
-
-def _share(hits: Sequence[bool]) -> float | None:
-    return round(sum(hits) / len(hits), 4) if hits else None
