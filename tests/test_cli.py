@@ -143,6 +143,13 @@ def test_an_input_that_does_not_fit_starts_no_server(aspora: Aspora, monkeypatch
     started.assert_called_once()
 
 
+def test_versions(aspora: Aspora) -> None:
+    found = aspora("version", "--json").json
+    assert {"aspora", "python", "prefect", "tables"} <= found.keys()
+    assert aspora("--version").out == f"aspora {found['aspora']}\n"
+    assert aspora("version").out.splitlines()[0] == f"aspora {found['aspora']}"
+
+
 def test_an_error_with_json_is_one_document(aspora: Aspora) -> None:
     done = aspora("show", "nope", "--json")
     assert (done.code, done.json["exit_code"]) == (2, 2)

@@ -29,6 +29,7 @@ def main() -> None:
         telemetry,
         token,
         up,
+        version,
     )
 
     try:
