@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from blocks.units import DailyBudget, Duration, RateLimit, parse_duration, parse_moment, parse_rate
 
@@ -80,6 +80,21 @@ class Corrections(Section):
     """After so long without anybody saying it again, memory leaves a correction out."""
 
 
+class Retention(Section):
+    """How long the bulk of the record stays in the database."""
+
+    journal: Duration | None = None
+    """After so long, the steps of ended executions move to files in `.aspora/archive`, where pages still find
+    them; they stay if absent."""
+
+    @field_validator("journal")
+    @classmethod
+    def _bounded(cls, span: timedelta | None) -> timedelta | None:
+        if span is not None and span < timedelta(days=7):
+            raise ValueError("lies above 7d: reports look back so far")
+        return span
+
+
 class Platform(Section):
     """Settings of the whole platform."""
 
@@ -97,6 +112,7 @@ class Platform(Section):
     """How long a trigger that can't start its run is tried again."""
     links: Links = Links()
     corrections: Corrections = Corrections()
+    retention: Retention = Retention()
 
 
 class Model(Section):

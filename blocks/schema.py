@@ -108,6 +108,8 @@ trigger is about, for grouping, counting and quiet periods. A trigger that joine
 `part_of` it. `origin` is where the answer goes.
 """
 
+_UNARCHIVED = "archive IS NULL AND finished_at IS NOT NULL"
+
 executions = Table(
     "executions",
     metadata,
@@ -137,12 +139,22 @@ executions = Table(
     Column("output_tokens", BigInteger, nullable=False, server_default="0"),
     Column("cache_read_tokens", BigInteger, nullable=False, server_default="0"),
     Column("cache_write_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("archive", PlainText),
     Index(None, "domain", "started_at"),
     Index(None, "skill_name", "started_at"),
+    Index(
+        "ix_executions_unarchived",
+        "finished_at",
+        sqlite_where=text(_UNARCHIVED),
+        postgresql_where=text(_UNARCHIVED),
+    ),
     _one_of("skill_role", ("manager", "specialist")),
     _one_of("outcome", OUTCOMES),
 )
-"""One row a skill execution. `outcome` is null until it ends, then never changes."""
+"""One row a skill execution. `outcome` is null until it ends, then never changes.
+
+`archive` is the file that its journal was moved to, null while it stands in the database.
+"""
 
 execution_steps = Table(
     "execution_steps",

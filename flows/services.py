@@ -15,7 +15,7 @@ from blocks.database import DatabaseError
 from flows import approving
 from flows.orchestrator import dispatch
 from flows.orchestrator.events import Server
-from tasks import delivery, digest, outbox, spend
+from tasks import archive, delivery, digest, outbox, spend
 from tasks.platform import Platform, opened
 
 PARENT_SECONDS = 1.0
@@ -55,6 +55,7 @@ def rounds(platform: Platform, server: Server) -> tuple[Round, ...]:
         Round("digest", 60.0, lambda: digest.send(platform)),
         Round("secrets", 60.0, lambda: asyncio.to_thread(secrets.load)),
         Round("telemetry", 3600.0, prune),
+        Round("archive", 3600.0, lambda: archive.move(platform)),
     )
 
 

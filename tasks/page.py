@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from blocks.printable import printable
 from blocks.units import MICRO, format_dollars
-from tasks import approvals, corrections, journal, record
+from tasks import approvals, archive, corrections, journal, record
 from tasks.corrections import Correction
 from tasks.trace import costs
 
@@ -40,14 +40,14 @@ def page(conn: Connection, execution_id: str) -> str:
         UnknownExecution: there is no such execution.
     """
     row = record.get(conn, execution_id)
-    steps = journal.steps(conn, execution_id)
+    steps, missing = _steps(conn, row)
     finished, said = record.view(conn, execution_id), corrections.of_execution(conn, execution_id)
     asked = [each for each in approvals.of_run(conn, row.run_id) if each.execution_id == execution_id]
     parts = [
         f"# {row.execution_id}",
         _head(row, finished),
         _input(row),
-        _tools(steps),
+        missing or _tools(steps),
         _trace(row.reasoning_trace),
         _output(row),
         *(_approval(each) for each in asked),
@@ -55,6 +55,14 @@ def page(conn: Connection, execution_id: str) -> str:
         _cost(row, steps),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _steps(conn: Connection, row: record.Execution) -> tuple[list[journal.Step], str]:
+    """The journal, and what is told in its place where it can't be read."""
+    try:
+        return archive.steps(conn, row), ""
+    except archive.ArchiveError as error:
+        return [], f"## Tool calls\n\n{escape(str(error))}"
 
 
 def escape(text: str) -> str:

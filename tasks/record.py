@@ -58,6 +58,8 @@ class Execution(BaseModel):
     output_tokens: int
     cache_read_tokens: int
     cache_write_tokens: int
+    archive: str | None = None
+    """The file that the journal was moved to; see `tasks.archive`."""
 
 
 class SkillExecution(BaseModel):

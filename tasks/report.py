@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from blocks.units import dollars
-from tasks import approvals, corrections, handoffs, inbox, journal, record
+from tasks import approvals, archive, corrections, handoffs, inbox, record
 
 _OPEN = ("waiting", "approved")
 _UNDONE = ("rejected", "expired", "superseded")
@@ -106,7 +106,7 @@ def detail(conn: Connection, execution_id: str) -> dict[str, Any]:
         "tokens": {kind: getattr(row, f"{kind}_tokens") for kind in kinds},
         "tool_seconds": row.tool_seconds,
         "model_seconds": row.model_seconds,
-        "steps": [step.model_dump(mode="json") for step in journal.steps(conn, execution_id)],
+        "steps": [step.model_dump(mode="json") for step in archive.steps(conn, row)],
     }
 
 

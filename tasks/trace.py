@@ -7,6 +7,7 @@ anything leaves.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from blocks.model import ModelError, Usage, price
 from blocks.schema import corrections, handoffs, skill_executions
 from blocks.telemetry import Level, Score, Span, Trace
 from blocks.units import MICRO
-from tasks import journal, record
+from tasks import archive, record
 from tasks.journal import Step
 from tasks.masking import Masker
 from tasks.record import Execution
@@ -42,6 +43,8 @@ _STAMP = re.compile(r"(.+-(\d{4}-\d\d-\d\d-\d\d:\d\d:\d\d))-[0-9a-f]{4,32}")
 _WHOLE_WORDS = re.compile(r".*[\s,;\"'|&<>]", re.DOTALL)
 _LONGEST_WORD = 200
 _NOT_IN_A_LINE = ("summary",)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,20 @@ def read(conn: Connection, execution_id: str, steps: bool = True) -> Ended:
     return Ended(
         row=row,
         outcome=found.outcome,
-        steps=tuple(journal.steps(conn, execution_id)) if steps else (),
+        steps=_steps(conn, row) if steps else (),
         routed=tuple(dict.fromkeys(conn.execute(routed.order_by(handoffs.c.id)).scalars())),
         correction=found.user_correction,
         said_at=conn.execute(said_at.order_by(corrections.c.id).limit(1)).scalar(),
     )
+
+
+def _steps(conn: Connection, row: Execution) -> tuple[Step, ...]:
+    """The journal; none of it if it was archived and can't be read."""
+    try:
+        return tuple(archive.steps(conn, row))
+    except archive.ArchiveError as error:
+        _log.warning("%s is told without its steps: %s", row.execution_id, error)
+        return ()
 
 
 def read_run(conn: Connection, run_id: str) -> list[Ended]:

@@ -32,6 +32,7 @@ _CODES = {
     "tasks.admission.Taken": Exit.FAILED,
     "tasks.run.RunFailed": Exit.FAILED,
     "blocks.database.DatabaseError": Exit.FAILED,
+    "tasks.archive.ArchiveError": Exit.FAILED,
     "blocks.mcp.McpUnavailable": Exit.FAILED,
     "flows.cli.server.ServerError": Exit.FAILED,
     "flows.cli.up.UpFailed": Exit.FAILED,
