@@ -231,13 +231,30 @@ def allowed_actions(domain: config.Domain) -> list[dict[str, Any]]:
 
 
 def summarise(result: ToolResult) -> str:
-    """A tool result in a line: its lists' lengths, or its text."""
+    """A tool result in a line: how much it found, without lists that are empty beside others; or its text."""
     if result.status == "error" or not isinstance(result.content, dict):
         return str(result.content).replace("\n", " ")[:200]
-    counts = [f"{len(value)} {name}" for name, value in result.content.items() if isinstance(value, list)]
+    lists = {name: value for name, value in result.content.items() if isinstance(value, list)}
+    counts = [_counted(name, value) for name, value in lists.items() if value or not any(lists.values())]
     scalars = [f"{name} {value}" for name, value in result.content.items() if isinstance(value, int | float)]
-    note = result.content.get("note") or ""
-    return "; ".join([*(counts or scalars)[:4], *([str(note)[:120]] if note else [])])
+    note = str(result.content.get("note") or "")
+    return "; ".join([*(counts or scalars)[:4], *([_start(note, 120)] if note else [])])
+
+
+def _counted(name: str, found: list[Any]) -> str:
+    """How many; of runbooks and incidents also the first, of services their errors."""
+    count, first = f"{len(found)} {name}", found[0] if found and isinstance(found[0], dict) else {}
+    if "runbook" in first:
+        return f"{count}, first {_start(str(first['runbook']), 80)}"
+    if isinstance(first.get("similarity"), float) and "id" in first:
+        return f"{count}, first #{first['id']} ({first['similarity']:.0%} similar)"
+    errors = [each.get("errors") if isinstance(each, dict) else None for each in found]
+    known = [each for each in errors if isinstance(each, int)]
+    return f"{count}, {sum(known):,} errors" if known else count
+
+
+def _start(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length] + "…"
 
 
 def _shown(result: ToolResult) -> str:

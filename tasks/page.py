@@ -23,18 +23,24 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#!|~])")
 _START = re.compile(r"^(\d*)([-+=.])")
 _ADDRESS = re.compile(r":(?=//)|\bwww(?=\.)", re.IGNORECASE)
 _LONGEST = 400
+"""Characters of an argument, a field of a table, a name."""
+_PROSE = 4_000
+"""Characters of what is read as prose: reasoning, answers, evidence, what people said."""
 _ROWS = 50
 """Records of one table."""
 _COLUMNS = 14
-"""Records with more fields are listed one under the other."""
+"""Records with more fields are listed one under the other, unless told otherwise."""
 _HIDDEN = (
     "actions", "context", "patterns", "evidence", "ruled_out", "refuted_by", "fixes", "effect", "result",
     "previous", "picture", "findings",
 )  # fmt: skip
 
 
-def page(conn: Connection, execution_id: str) -> str:
+def page(conn: Connection, execution_id: str, columns: int = _COLUMNS) -> str:
     """The page.
+
+    Args:
+        columns: how many a table may have; records with more fields are listed one under the other.
 
     Raises:
         UnknownExecution: there is no such execution.
@@ -49,7 +55,7 @@ def page(conn: Connection, execution_id: str) -> str:
         _input(row),
         missing or _tools(steps),
         _trace(row.reasoning_trace),
-        _output(row),
+        _output(row, columns),
         *(_approval(each) for each in asked),
         _correction(finished, said),
         _cost(row, steps),
@@ -65,10 +71,10 @@ def _steps(conn: Connection, row: record.Execution) -> tuple[list[journal.Step],
         return [], f"## Tool calls\n\n{escape(str(error))}"
 
 
-def escape(text: str) -> str:
+def escape(text: str, longest: int = _LONGEST) -> str:
     """Text of unknown origin on one line, with markdown's signs taken for what they are."""
     one_line = printable(" ".join(text.split()))
-    cut = one_line if len(one_line) <= _LONGEST else one_line[:_LONGEST] + "…"
+    cut = one_line if len(one_line) <= longest else one_line[:longest] + "…"
     marked = _START.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", cut))
     return _ADDRESS.sub("\\g<0>\u200b", marked)
 
@@ -114,10 +120,12 @@ def _arguments(arguments: Mapping[str, Any] | None) -> str:
 def _trace(trace: str | None) -> str:
     if not trace:
         return ""
-    return "## Reasoning trace\n\n" + "\n".join(f"> {escape(line)}" for line in trace.splitlines() if line)
+    return "## Reasoning trace\n\n" + "\n".join(
+        f"> {escape(line, _PROSE)}" for line in trace.splitlines() if line
+    )
 
 
-def _output(row: record.Execution) -> str:
+def _output(row: record.Execution, columns: int) -> str:
     output = row.output_data
     if not isinstance(output, dict):
         return "## Output\n\nnone"
@@ -125,8 +133,8 @@ def _output(row: record.Execution) -> str:
     parts = [f"## Output\n\n{_fields({name: output[name] for name in output if name not in records})}"]
     parts += [_list("Findings", output.get("findings", []))]
     parts += [_picture(output["picture"])] if output.get("picture") else []
-    parts += [_table(output["patterns"])] if output.get("patterns") else []
-    parts += [f"### {name}\n\n{_table(rows)}" for name, rows in records.items()]
+    parts += [_table(output["patterns"], columns)] if output.get("patterns") else []
+    parts += [f"### {name}\n\n{_table(rows, columns)}" for name, rows in records.items()]
     parts += [_list("Evidence", [_evidence(item) for item in output.get("evidence", [])])]
     parts += [_list("Would refute it", output.get("refuted_by", []))]
     dropped = [f"{item['cause']}: {item['reason']}" for item in output.get("ruled_out", [])]
@@ -151,10 +159,10 @@ def _lists_records(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
-def _table(records: list[dict[str, Any]]) -> str:
+def _table(records: list[dict[str, Any]], most: int) -> str:
     columns = [name for name, value in records[0].items() if not isinstance(value, dict | list)]
     shown, more = records[:_ROWS], len(records) - _ROWS
-    table = _wide(shown, columns) if len(columns) > _COLUMNS else _narrow(shown, columns)
+    table = _wide(shown, columns) if len(columns) > most else _narrow(shown, columns)
     return f"{table}\n\nand {more} more" if more > 0 else table
 
 
@@ -165,11 +173,24 @@ def _narrow(records: list[dict[str, Any]], columns: list[str]) -> str:
 
 
 def _wide(records: list[dict[str, Any]], columns: list[str]) -> str:
-    first, *others = columns
+    title = _title(records, columns)
+    others = [name for name in columns if name != title]
     return "\n\n".join(
-        f"**{escape(_short(one.get(first))) or '–'}**\n\n{_fields({name: one.get(name) for name in others})}"
+        f"**{escape(title)}: {escape(_short(one.get(title)))}**\n\n"
+        + _fields({name: one.get(name) for name in others})
         for one in records
     )
+
+
+def _title(records: list[dict[str, Any]], columns: list[str]) -> str:
+    """The field that tells the records apart in the fewest words; PostgreSQL keeps no order of fields."""
+    words = {name: [one.get(name) for one in records] for name in columns}
+    telling = [
+        name
+        for name, said in words.items()
+        if all(isinstance(each, str) and each for each in said) and len(set(said)) == len(said)
+    ]
+    return min(telling or columns, key=lambda name: (sum(len(_short(each)) for each in words[name]), name))
 
 
 def _evidence(item: Mapping[str, Any]) -> str:
@@ -187,7 +208,7 @@ def _approval(each: approvals.Approval) -> str:
 def _correction(finished: record.SkillExecution | None, said: Sequence[Correction]) -> str:
     """What users say is right instead, and all that was said about it."""
     right = finished.user_correction if finished else None
-    head = f"**User correction:** {escape(_listed(right)) if right else 'NONE ✅'}"
+    head = f"**User correction:** {escape(_listed(right), _PROSE) if right else 'NONE ✅'}"
     return "\n".join((head, "", *(f"- {_statement(each)}" for each in said))) if said else head
 
 
@@ -195,7 +216,7 @@ def _statement(each: Correction) -> str:
     """Who said what, when, and whether it stands."""
     proof = "verified" if each.verified else "a typed name"
     who = f"{each.created_at:%Y-%m-%d %H:%M} UTC, {escape(each.corrected_by)} ({escape(each.via)}, {proof})"
-    words = escape(_listed(each.correction))
+    words = escape(_listed(each.correction), _PROSE)
     if each.kind == "withdrawal":
         return f"{who} took back statement {each.refers_to}"
     if each.kind == "confirmation":
@@ -247,11 +268,14 @@ def _fields(data: Any) -> str:
         return ""
     empty: tuple[Any, ...] = (None, "", [])
     shown = {name: value for name, value in data.items() if name not in _HIDDEN and value not in empty}
-    return "\n".join(f"- {name}: {escape(_short(value))}" for name, value in shown.items())
+    return "\n".join(
+        f"- {name}: {escape(_short(value), _PROSE if isinstance(value, str) else _LONGEST)}"
+        for name, value in shown.items()
+    )
 
 
 def _list(title: str, items: list[str]) -> str:
-    return f"### {title}\n\n" + "\n".join(f"- {escape(item)}" for item in items) if items else ""
+    return f"### {title}\n\n" + "\n".join(f"- {escape(item, _PROSE)}" for item in items) if items else ""
 
 
 def _short(value: Any) -> str:

@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 from blocks.database import Database
 from blocks.printable import printable
 from tasks import corrections, journal, record, spend
+from tasks.domain import ToolResult
+from tasks.execution import summarise
 from tasks.page import escape, page
 from tests.record_world import began, new_database, new_postgres, step  # noqa: F401
 
@@ -83,6 +85,53 @@ def test_a_correction_with_all_that_was_said(database: Database) -> None:
     assert "**User correction:** NONE ✅\n" in back
     assert "ann (slack, verified) took back statement" in back
     assert "ann (slack, verified): actual" in back
+
+
+def test_what_is_read_as_prose_is_not_cut_short(database: Database) -> None:
+    words = " ".join(f"word{number}" for number in range(300))
+
+    def work(conn: Connection) -> str:
+        id_ = began(conn).execution_id
+        evidence = [{"tool_call": 1, "source": "logs", "finding": words}]
+        record.finish(conn, id_, "success", output={"root_cause": words, "evidence": evidence}, trace=words)
+        corrections.add(conn, id_, {"actual_root_cause": words}, by="ann", via="cli")
+        return page(conn, id_)
+
+    assert database.write_now(work).count(words) == 5
+
+
+def test_records_stand_one_under_the_other_where_a_table_would_be_too_wide(database: Database) -> None:
+    def work(conn: Connection) -> tuple[str, str]:
+        id_ = began(conn).execution_id
+        patterns = [
+            {"stuck_at": stage, "count": 90, "headline": f"{stage} is slow"} for stage in ("lulu", "kyc")
+        ]
+        record.finish(conn, id_, "success", output={"patterns": patterns})
+        return page(conn, id_), page(conn, id_, 2)
+
+    wide, narrow = database.write_now(work)
+    assert wide.count("| --- | --- | --- |") == 1
+    assert "| --- |" not in narrow
+    for stage in ("lulu", "kyc"):
+        record_of_it = narrow.partition(f"**stuck\\_at: {stage}**")[2].partition("**")[0]
+        assert "- count: 90" in record_of_it
+        assert f"- headline: {stage} is slow" in record_of_it
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"stages": [{"stage": "lulu"}], "orders": [], "open_orders": 884}, "1 stages"),
+        ({"hits": [], "note": "no runbook fits"}, "0 hits; no runbook fits"),
+        ({"hits": [{"runbook": "25-lulu.md"}, {"runbook": "7.md"}]}, "2 hits, first 25-lulu.md"),
+        ({"incidents": [{"id": 123, "similarity": 0.8}]}, "1 incidents, first #123 (80% similar)"),
+        ({"services": [{"errors": 100}, {"errors": 27}]}, "2 services, 127 errors"),
+        ({"services": [{"errors": ["x"]}, "y"]}, "2 services"),
+        ({"value": 3, "note": "n" * 130}, "value 3; " + "n" * 120 + "…"),
+    ],
+)
+def test_what_a_tool_call_found_in_a_line(content: dict[str, object], line: str) -> None:
+    assert summarise(ToolResult(1, "tool", {}, "ok", content)) == line
 
 
 def test_cost_by_tokens_and_time_by_tools_and_model(database: Database) -> None:

@@ -10,6 +10,9 @@ from flows.cli.app import AsJson, ConfigFile, app, print_json, use_config
 from flows.cli.errors import Usage
 from flows.cli.times import Since, Until, moment, words
 
+_COLUMN = 14
+"""Characters that a table's column needs to be read."""
+
 
 @app.command()
 def executions(
@@ -55,11 +58,12 @@ def show(
     from tasks import report
     from tasks.page import page
 
-    opened = database()
+    opened, out = database(), console()
     if as_json:
         print_json(opened.read_now(lambda conn: report.detail(conn, execution_id)))
         return
-    console().print(Markdown(opened.read_now(lambda conn: page(conn, execution_id)), hyperlinks=False))
+    columns = out.width // _COLUMN
+    out.print(Markdown(opened.read_now(lambda conn: page(conn, execution_id, columns)), hyperlinks=False))
 
 
 @app.command()
