@@ -29,7 +29,9 @@ class Heard(BaseModel):
     standing: list[corrections.Correction]
     """All that stands now, oldest first."""
     trusted: bool
-    """Whether skills follow one of them."""
+    """Whether one of them is trusted, so that skills that look into memory follow it."""
+    followed: dict[str, Any] | None
+    """That one."""
 
 
 async def say(
@@ -100,6 +102,7 @@ def _heard(conn: Connection, execution_id: str, what: What, given: corrections.G
         status = "corrected"
     else:
         status = "confirmed" if row.refers_to else "right"
+    trusted = [one.said.correction for one in claims.claims(standing) if one.trusted and one.said]
     return Heard.model_validate(
         {
             "execution_id": execution_id,
@@ -107,6 +110,7 @@ def _heard(conn: Connection, execution_id: str, what: What, given: corrections.G
             "said": row,
             "user_correction": newest[0].correction if newest else None,
             "standing": standing,
-            "trusted": any(one.trusted and one.said for one in claims.claims(standing)),
+            "trusted": bool(trusted),
+            "followed": trusted[0] if trusted else None,
         }
     )

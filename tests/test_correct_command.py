@@ -42,6 +42,18 @@ def test_a_correction_and_its_way_back(aspora: Aspora, execution: str) -> None:
     assert aspora("executions", "--outcome", "user_corrected", "--json").json == []
 
 
+def test_which_of_several_corrections_skills_follow(aspora: Aspora, execution: str) -> None:
+    only_wrong = aspora("correct", execution, "--set", "what_was_wrong=no outage", "--as", "ann")
+    assert "Skills learn nothing from it: say what is right too" in only_wrong.out
+    aspora("correct", execution, "--set", "actual_root_cause=rate limit", "--as", "ann")
+    other = aspora("correct", execution, "--set", "actual_root_cause=a full disk", "--as", "bob")
+    assert "People say different things" in other.out
+    agreed = aspora("correct", execution, "--confirm", "--as", "cid")
+    assert "Skills follow “a full disk” when they see the same again" in agreed.out
+    third = aspora("correct", execution, "--set", "actual_root_cause=an expired key", "--as", "dan")
+    assert "Skills follow “a full disk” when they see the same again" in third.out
+
+
 def test_a_token_proves_who_corrects(aspora: Aspora, execution: str, monkeypatch: pytest.MonkeyPatch) -> None:
     token = aspora("token", "ann", "--json").json["token"]
     monkeypatch.setenv("ASPORA_APPROVER_TOKEN", token)

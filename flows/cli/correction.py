@@ -95,6 +95,20 @@ def _show(heard: Heard) -> None:
     for each in heard.standing:
         out.print(telling.statement(WHATSAPP, each), markup=False, soft_wrap=True)
     if heard.user_correction:
-        follow = "Skills follow it" if heard.trusted else "Skills follow it once a second person says so too"
-        until = " when they see the same again."
-        out.print(follow + until, markup=False, soft_wrap=True)
+        out.print(_followed(heard), markup=False, soft_wrap=True)
+
+
+def _followed(heard: Heard) -> str:
+    """What skills make of what people said."""
+    from tasks.markup import WHATSAPP
+    from tasks.mistakes import WRONG, text_of
+
+    followed = heard.followed or heard.user_correction or {}
+    if not set(followed) - {WRONG}:
+        return "Skills learn nothing from it: say what is right too, such as actual_root_cause=…"
+    different = len({each.refers_to or each.id for each in heard.standing}) > 1
+    if heard.followed is None and different:
+        return "People say different things: skills follow what a verified person says, or most people say."
+    what = f"“{WHATSAPP.data(text_of(followed))}”" if different else "it"
+    once = "" if heard.followed else " once a second person says so too"
+    return f"Skills follow {what}{once} when they see the same again."
