@@ -55,7 +55,7 @@ def parse_duration(value: Any) -> timedelta:
     try:
         return timedelta(seconds=float(match[1]) * unit)
     except OverflowError as error:
-        raise ValueError(f"{value!r} is longer than any duration here") from error
+        raise ValueError(f"{value!r} is longer than any duration here; write less") from error
 
 
 def parse_rate(value: Any) -> Rate:

@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -369,7 +369,7 @@ async def test_the_command_shows_what_waits_and_what_was_refused_and_tells_it_ag
         with pytest.raises(SystemExit) as ended:
             flows.cli.main()
         assert ended.value.code == 0
-        return capsys.readouterr().out
+        return "".join(capsys.readouterr())
 
     monkeypatch.setenv("ASPORA_DATABASE_URL", f"sqlite:///{tmp_path}/record.db")
     world.ended(1)
@@ -381,7 +381,9 @@ async def test_the_command_shows_what_waits_and_what_was_refused_and_tells_it_ag
     assert "because: HTTP 400: [red]no such field" in shown
     langfuse, opik = json.loads(command("--json"))
     assert (langfuse["failed"], langfuse["pending"], opik["pending"]) == (1, 0, 1)
-    command("--retry")
+    assert datetime.fromisoformat(opik["oldest"]).isoformat().replace("+00:00", "Z") == opik["oldest"]
+    assert "1 that were refused are told again" in command("--retry")
+    assert "Nothing was refused" in command("--retry")
     world.langfuse.misbehave = lambda path, body: None
     assert await world.carry() == 2
 

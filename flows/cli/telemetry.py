@@ -8,6 +8,8 @@ import typer
 
 from flows.cli.app import AsJson, app, print_json, say
 
+_NOTHING = "Nothing was refused, so nothing is told again."
+
 
 @app.command()
 def telemetry(
@@ -26,12 +28,13 @@ def telemetry(
     where = whereabouts()
     states = record.read_now(forwarding.state)
     if as_json:
-        print_json([{**state.model_dump(), "place": where[state.destination]} for state in states])
+        print_json([{**state.model_dump(mode="json"), "place": where[state.destination]} for state in states])
         return
     for state in states:
         _show(state, where[state.destination])
-    if again:
-        say(f"{again} that were refused are told again while `aspora up` runs.")
+    if retry:
+        told = f"{again} that were refused are told again while `aspora up` runs." if again else _NOTHING
+        say(told)
 
 
 def _show(state: Any, where: str) -> None:
