@@ -1,8 +1,8 @@
 """How far people's corrections of an execution are trusted, and what memory keeps of them.
 
-Each person counts once, with what they said last. A correction is trusted once a verified person or two
-people say so, and more than say anything else of the same execution. Memory keeps one that is not trusted
-too: as what one person says.
+Each person counts once, with what they said last. A correction is trusted once a verified person says so, and
+more of them than say anything else of the same execution: a typed name proves nobody, and one person can type
+several. Memory keeps one that is not trusted too: as what people say.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from tasks.mistakes import CAUSE, WRONG, text_of
 from tasks.record import Execution
 from tasks.votes import identity
 
-ENOUGH = 2
-"""People who must say so where none is verified."""
 FIX = "recommended_fix"
 """The field of a correction that says what helps."""
 _TELLS_OF_OTHERS = ("runbook", "incident")
@@ -63,9 +61,9 @@ class Claim:
     trusted: bool = False
 
     @property
-    def weight(self) -> tuple[int, int]:
-        """Verified people, then people."""
-        return sum(each.verified for each in self.support), len(self.support)
+    def weight(self) -> int:
+        """Verified people who say so."""
+        return sum(each.verified for each in self.support)
 
 
 def claims(standing: Sequence[Said]) -> list[Claim]:
@@ -84,7 +82,7 @@ def claims(standing: Sequence[Said]) -> list[Claim]:
         Claim(
             one.said,
             one.support,
-            _enough(one) and all(one.weight > other.weight for other in found if other is not one),
+            one.weight > max((other.weight for other in found if other is not one), default=0),
         )
         for one in found
     ]
@@ -109,11 +107,6 @@ def _proven(standing: Sequence[Said]) -> list[Said]:
     return [each for each in standing if each.verified or identity(each.corrected_by) not in verified]
 
 
-def _enough(claim: Claim) -> bool:
-    verified, people = claim.weight
-    return verified >= 1 or people >= ENOUGH
-
-
 def _incident(execution: Execution, claim: Claim, said: Said) -> incidents.Incident:
     """What memory keeps: what was seen then, and what people say it was."""
     correction, output = said.correction, execution.output_data
@@ -134,7 +127,7 @@ def _incident(execution: Execution, claim: Claim, said: Said) -> incidents.Incid
         said_by=[
             {"name": each.corrected_by, "verified": each.verified, "via": each.via} for each in claim.support
         ],
-        said_at=max(each.created_at for each in claim.support),
+        said_at=max(each.created_at for each in claim.support if each.verified or not claim.weight),
         trusted=claim.trusted,
     )
 

@@ -30,7 +30,7 @@ def test_a_correction_and_its_way_back(aspora: Aspora, execution: str) -> None:
     assert "rate limit" in aspora("show", execution).out
     agreed = aspora("correct", execution, "--confirm", "--as", "bob")
     assert "bob on the command line, by a typed name says the same" in agreed.out
-    assert "Skills follow it when they see the same again" in agreed.out
+    assert "Skills follow it once a verified person says so too" in agreed.out
     right = aspora("correct", execution, "--right", "--as", "cid", "--json").json
     assert right["status"] == "right"
     back = aspora("correct", execution, "--undo", "--as", "ann", "--json").json
@@ -42,13 +42,20 @@ def test_a_correction_and_its_way_back(aspora: Aspora, execution: str) -> None:
     assert aspora("executions", "--outcome", "user_corrected", "--json").json == []
 
 
-def test_which_of_several_corrections_skills_follow(aspora: Aspora, execution: str) -> None:
+def test_which_of_several_corrections_skills_follow(
+    aspora: Aspora, execution: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     only_wrong = aspora("correct", execution, "--set", "what_was_wrong=no outage", "--as", "ann")
     assert "Skills learn nothing from it: say what is right too" in only_wrong.out
     aspora("correct", execution, "--set", "actual_root_cause=rate limit", "--as", "ann")
     other = aspora("correct", execution, "--set", "actual_root_cause=a full disk", "--as", "bob")
     assert "People say different things" in other.out
     agreed = aspora("correct", execution, "--confirm", "--as", "cid")
+    assert "People say different things" in agreed.out
+    token = aspora("token", "cid", "--json").json["token"]
+    with monkeypatch.context() as patched:
+        patched.setenv("ASPORA_APPROVER_TOKEN", token)
+        agreed = aspora("correct", execution, "--confirm", "--as", "cid")
     assert "Skills follow “a full disk” when they see the same again" in agreed.out
     third = aspora("correct", execution, "--set", "actual_root_cause=an expired key", "--as", "dan")
     assert "Skills follow “a full disk” when they see the same again" in third.out

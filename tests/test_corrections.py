@@ -103,11 +103,12 @@ def test_the_same_by_the_same_person_is_one_and_by_another_a_confirmation(databa
     [
         ([("ann", False)], False),
         ([("ann", True)], True),
-        ([("ann", False), ("bob", False)], True),
+        ([("ann", False), ("bob", False), ("cid", False)], False),
+        ([("ann", False), ("bob", True)], True),
         ([("ann", False), ("ANN", False)], False),
     ],
 )
-def test_memory_trusts_a_verified_person_or_two(
+def test_memory_trusts_a_verified_person_and_no_number_of_typed_names(
     database: Database, said: list[tuple[str, bool]], trusted: bool
 ) -> None:
     id_ = database.write_now(ended)
@@ -132,11 +133,14 @@ def test_people_who_disagree_are_followed_by_number_and_proof(database: Database
     say(database, id_, "add", OTHER, by="bob", verified=True)
     assert trusted() == []
     say(database, id_, "confirm", by="cid")
+    assert trusted() == []
+    say(database, id_, "confirm", by="cid", verified=True)
     assert trusted() == [OTHER["actual_root_cause"]]
     say(database, id_, "approve", by="dan", verified=True)
-    say(database, id_, "approve", by="eve")
+    say(database, id_, "approve", by="eve", verified=True)
     assert trusted() == []
     say(database, id_, "add", CAUSE, by="bob", verified=True)
+    say(database, id_, "add", CAUSE, by="cid", verified=True)
     assert trusted() == [CAUSE["actual_root_cause"]]
 
 

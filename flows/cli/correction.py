@@ -41,8 +41,8 @@ def correct(
 ) -> None:
     """Say what was wrong with an execution and what is right. It is added to the record, never overwritten.
 
-    Skills follow a correction once a verified person or two people say so. A typed name is a claim; an
-    approver token or Slack proves it.
+    Skills follow a correction once a verified person says so. A typed name is a claim; an approver token
+    or Slack proves it.
     """
     use_config(config)
     what, fields = _what(given or [], confirm, right, undo), _fields(given or [])
@@ -108,7 +108,7 @@ def _followed(heard: Heard) -> str:
         return "Skills learn nothing from it: say what is right too, such as actual_root_cause=…"
     different = len({each.refers_to or each.id for each in heard.standing}) > 1
     if heard.followed is None and different:
-        return "People say different things: skills follow what a verified person says, or most people say."
+        return "People say different things: skills follow what most verified people say."
     what = f"“{WHATSAPP.data(text_of(followed))}”" if different else "it"
-    once = "" if heard.followed else " once a second person says so too"
-    return f"Skills follow {what}{once} when they see the same again."
+    when = "when they see the same again" if heard.followed else "once a verified person says so too"
+    return f"Skills follow {what} {when}."
