@@ -220,10 +220,24 @@ def _place(url: URL) -> str:
     return f"the database {url.database or ''} on {url.host or 'the local socket'}"
 
 
-@cache
 def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return _engine_of_file(url, _file(str(url.database)))
+    return _postgresql_engine(url)
+
+
+def _file(path: str) -> int:
+    """Tells a file from one that took its place, such as a restored backup; 0 before it exists."""
+    try:
+        return Path(path).stat().st_ino
+    except OSError:
+        return 0
+
+
+@cache
+def _engine_of_file(url: URL, _: int) -> Engine:
     """One a process, since an engine keeps the statements that it has compiled."""
-    return _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _postgresql_engine(url)
+    return _sqlite_engine(url)
 
 
 def _sqlite_engine(url: URL) -> Engine:
@@ -250,6 +264,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
 
 
+@cache
 def _postgresql_engine(url: URL) -> Engine:
     options = f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s -c statement_timeout={2 * BUSY_SECONDS}s"
     return create_engine(

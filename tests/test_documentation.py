@@ -84,7 +84,7 @@ def test_every_command_for_the_running_platform_works(tmp_path: Path) -> None:
             here = command.replace(":8321", f":{up.gateway}").replace("$(cat .aspora/gateway-token)", TOKEN)
             done = run(here, {**up.environment, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})
             assert done.returncode == 0, f"{command}: {done.stderr}"
-            assert "error" not in done.stdout, f"{command}: {done.stdout}"
+            assert '"error":' not in done.stdout, f"{command}: {done.stdout}"
     finally:
         up.kill()
 

@@ -239,3 +239,17 @@ def test_errors_hold_no_credentials(url: str, words: str) -> None:
     with pytest.raises(DatabaseError, match=words) as error:
         Database(url).migrate()
     assert "hush" not in str(error.value)
+
+
+def test_a_file_that_was_replaced_is_another_database(tmp_path: Path) -> None:
+    """As after a backup was restored under a process that goes on."""
+    file = tmp_path / "record.db"
+    database = Database(f"sqlite:///{file}")
+    database.migrate()
+    database.write_now(lambda c: c.execute(text("CREATE TABLE mine (id INTEGER)")))
+    for each in tmp_path.glob("record.db*"):
+        each.unlink()
+    database.migrate()
+    tables = database.read_now(lambda c: set(inspect(c).get_table_names()))
+    assert "executions" in tables
+    assert "mine" not in tables

@@ -17,6 +17,10 @@ PURE = 0.9
 """A share of leavers that no honest column reaches in a part of the customers, at 95 % confidence."""
 COVERS = 0.1
 """Of all leavers, the least share in that part."""
+CLEAN = 0.05
+"""Of the usual share of leavers, what no honest column stays below in a large part of the customers."""
+LARGE = 0.3
+"""Of all customers, the least share in that part."""
 _GROUPS = 20
 _LEAST = 25
 _LEAST_IN_GROUP = 10
@@ -31,7 +35,8 @@ def leaking(frame: Frame, left: NDArray[np.bool_]) -> list[Excluded]:
 
     A column is cut into groups (categories, twentieths of a number, missing); it leaks if the groups alone
     separate leavers from stayers almost perfectly, if groups that hold a tenth of the leavers hold hardly
-    anybody else, or if its name says that it is written after a customer has left and it tells something.
+    anybody else, if hardly anybody of a large part left, as when it is empty until they do, or if its name
+    says that it is written after a customer has left and it tells something.
     """
     found = []
     for name in frame.columns:
@@ -55,6 +60,13 @@ def _reason(name: str, groups: NDArray[np.intp], left: NDArray[np.bool_]) -> str
         return (
             f"{gone:.0f} of {count:.0f} customers with some of its values left; "
             f"it seems to be known only afterwards"
+        )
+    clean = leavers <= CLEAN * counts * left.mean()
+    count, gone = float(counts[clean].sum()), float(leavers[clean].sum())
+    if count >= max(_LEAST, LARGE * len(left)) and _upper(gone, count) <= CLEAN * left.mean():
+        return (
+            f"{gone:.0f} of {count:.0f} customers with some of its values left, where "
+            f"{count * left.mean():.0f} were to be expected; it seems to be written once they have"
         )
     if _NAME.search(re.sub(r"[^a-z0-9]+", "_", name.lower())) and alone >= 0.6:
         return f"by its name it is known only afterwards (AUC alone {alone:.2f})"
@@ -91,6 +103,12 @@ def _auc(leavers: Floats, stayers: Floats) -> float:
     np.fill_diagonal(higher, 0.5)
     pairs = leavers[:, None] * stayers[None, :]
     return float((higher * pairs).sum() / pairs.sum())
+
+
+def _upper(hits: float, count: float) -> float:
+    """Wilson's upper bound of a share at 95 %."""
+    _, high = wilson(hits, count) or (0.0, 1.0)
+    return high
 
 
 def _lower(hits: float, count: float) -> float:
