@@ -222,16 +222,20 @@ def _place(url: URL) -> str:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        return _engine_of_file(url, _file(str(url.database)))
+        return _engine_of_file(url, _file(url))
     return _postgresql_engine(url)
 
 
-def _file(path: str) -> int:
-    """Tells a file from one that took its place, such as a restored backup; 0 before it exists."""
+def _file(url: URL) -> int:
+    """Tells a file from one that took its place, such as a restored backup; made if there is none."""
+    path = Path(str(url.database))
     try:
-        return Path(path).stat().st_ino
-    except OSError:
-        return 0
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return path.stat().st_ino
+    except OSError as error:
+        raise DatabaseError(f"{_place(url)} can't be created: {error.strerror}") from error
 
 
 @cache
@@ -241,10 +245,6 @@ def _engine_of_file(url: URL, _: int) -> Engine:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    try:
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatabaseError(f"{_place(url)} can't be created: {error.strerror}") from error
     engine = create_engine(
         url, pool_size=CONNECTIONS, connect_args={"timeout": BUSY_SECONDS}, json_serializer=dump_json
     )

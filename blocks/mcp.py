@@ -187,6 +187,7 @@ class Connection:
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator[Client]:
         from mcp import Client, StdioServerParameters
+        from mcp.client.stdio import stdio_client
 
         if self._server.module:
             async with Client(build_server(self._server, self._config, self._base)) as client:
@@ -199,7 +200,8 @@ class Connection:
                 env=_environment() | self._server.env,
                 cwd=self._base,
             )
-            async with Client(parameters) as client:
+            said = sys.__stderr__ or sys.stderr  # the SDK's default is what stderr was when it was imported
+            async with Client(stdio_client(parameters, errlog=said)) as client:
                 yield client
         else:
             async with self._open_http() as client:
