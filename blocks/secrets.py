@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 SECONDS = 3.0
@@ -33,12 +34,21 @@ VARIABLES: dict[str, dict[str, str]] = {
 NAMED = "aspora-secrets"
 """The block type whose `values` have names of their own."""
 
+_SECRET = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|API_KEY|SECRET_KEY|APP_SECRET|AUTH_STRING)(?:_|$)")
+_LEAST = 12
+"""A shorter value could be a word of ordinary text."""
 _loaded: dict[str, str] = {}
 
 
 def secret(name: str) -> str:
     """The secret of that name, such as `SLACK_BOT_TOKEN`; empty if it is nowhere set."""
     return os.environ.get(name) or _loaded.get(name, "")
+
+
+def known() -> set[str]:
+    """The values of all that is named like a secret, in the environment and in the blocks."""
+    named = {**_loaded, **os.environ}
+    return {value for name, value in named.items() if _SECRET.search(name) and len(value) >= _LEAST}
 
 
 def load() -> bool:
@@ -54,7 +64,7 @@ def load() -> bool:
 
     query = {"block_documents": {"name": {"any_": [DOCUMENT]}}, "include_secrets": True}
     try:
-        with httpx.Client(headers=_authorisation(), timeout=SECONDS) as client:
+        with httpx.Client(headers=authorisation(), timeout=SECONDS) as client:
             answer = client.post(f"{url.rstrip('/')}/block_documents/filter", json=query)
             documents = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError):
@@ -66,7 +76,8 @@ def load() -> bool:
     return True
 
 
-def _authorisation() -> dict[str, str]:
+def authorisation() -> dict[str, str]:
+    """Headers that Prefect's API wants where it has a key or a password; empty where it has none."""
     if key := os.environ.get("PREFECT_API_KEY"):
         return {"Authorization": f"Bearer {key}"}
     if given := os.environ.get("PREFECT_API_AUTH_STRING"):

@@ -1,4 +1,4 @@
-"""Masks personal data before text leaves for a model or for telemetry.
+"""Masks personal data and secrets before text leaves for a model, for telemetry or for a chat.
 
 The same value always gets the same mask within one installation, so counting and joining still work; the
 mask is a keyed hash and can't be reversed without the key. A mask is never masked again.
@@ -15,17 +15,21 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from blocks.home import home
+from blocks.secrets import known
+from tasks import leaks
+from tasks.identities import PEOPLE, SORT_CODE_AND_ACCOUNT
 
 _EMAIL = re.compile(r"[\w.+-]{1,64}@(?:[\w-]+\.)+[^\W\d_][\w-]*")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b", re.IGNORECASE | re.ASCII)
 _CARD = re.compile(
-    r"(?<![\w.-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5})(?![\w-]|\.\d)"
+    r"(?:(?<![\w.-])|(?<=\.\.))"
+    r"(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5})(?![\w-]|\.\d)"
 )
 _CARD_ISSUERS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[068]\d{12}|(?:6|35)\d{14,18}"
@@ -37,9 +41,11 @@ _PHONE = re.compile(
 )
 _LABEL_END = r"\\?[\"']?\s*[=:]\s*\\?[\"']?"
 _LABELLED = re.compile(
-    r"(?<![a-z<])((?:phone|mobile|msisdn|telephone|tel|whatsapp|account|acct|iban|card|passport)"
+    r"(?<![a-z<])((?:phone|mobile|msisdn|telephone|tel|whatsapp|account|acct|iban|card|passport"
+    r"|sort[ _-]?code|routing[ _-]?(?=n)|aba|bsb|clabe|ssn|aadhaar|cpf|nino|nric"
+    r"|(?:emirates|national|tax)[ _-]?(?=id))"
     rf"\.?(?:[ _-]?(?:number|no|num|id))?\.?{_LABEL_END}(?!\d{{4}}-\d\d-\d\d)"
-    r"|(?:phone|mobile|account|passport) (?=\S{6}))"
+    r"|(?:phone|mobile|account|passport|sort code|aba) (?=\S{6}))"
     r"([A-Z]{0,3}\+?\(?\d[\d ().-]{4,24}\d)(?![\w:-]|\.\d)",
     re.IGNORECASE,
 )
@@ -59,11 +65,14 @@ _NAME_KEYS = re.compile(rf"(?:{_PERSON}|full|first|last|sur|given|family)[ _-]?n
 _PERSON_KEYS = re.compile(_PERSON, re.IGNORECASE)
 _ACCOUNT_KEYS = re.compile(
     rf"(?:(?:{_PERSON}|user|from|to|source|destination|debit|credit|payout|bank|contact)[_-]?)?"
-    r"(?:account|acct|iban|card|phone|mobile|tel|telephone|whatsapp|msisdn|passport|national)"
+    r"(?:account|acct|iban|card|phone|mobile|tel|telephone|whatsapp|msisdn|passport|national|sort[_-]?code"
+    r"|routing|aba|bsb|clabe|ssn|aadhaar|cpf|nino|nric|emirates|tax)"
     r"[_-]?(?:number|no|num|id)?",
     re.IGNORECASE,
 )
-_MASK = re.compile(r"<(?:email|account|phone|card|person):[0-9a-f]{6}>")
+_MASK = re.compile(r"<(?:email|account|phone|card|person|id|secret):[0-9a-f]{6}>")
+_FOUR_DIGITS = re.compile(r"\d(?:[ .-]?\d){3}")
+"""Without these nobody's number stands in a text."""
 _REMEMBERED = 50_000
 """Masks whose values a process remembers; the oldest go first."""
 _LEAST_DIGITS = 5
@@ -72,23 +81,26 @@ _PASSES = 16
 
 
 class Masker:
-    """Replaces e-mail addresses, phone numbers, card and account numbers and named persons.
+    """Replaces e-mail addresses, phone, card, account and identity numbers, named persons, and secrets.
 
     Args:
         key: secret of the keyed hash.
+        secrets: values that are secrets wherever they stand.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, secrets: Iterable[str] = ()) -> None:
         self._key = key
+        self._own = leaks.own(secrets)
         self._issued: dict[str, tuple[str, str]] = {}
 
     @classmethod
     def of_home(cls) -> Masker:
-        """The installation's masker; its key is made once, in the state directory."""
-        path = home() / "masking.key"
+        """The installation's masker; its key is made once, in the state directory. It knows its secrets."""
+        path, token = home() / "masking.key", home() / "gateway-token"
         if not path.exists():
             _write_new(path, secrets.token_bytes(32))
-        return cls(path.read_bytes())
+        generated = {token.read_text("ascii", "replace").strip()} - {""} if token.exists() else set()
+        return cls(path.read_bytes(), known() | generated)
 
     def text(self, text: str) -> str:
         """`text` with its personal data masked, as in `<email:3fa2c1>`."""
@@ -99,8 +111,13 @@ class Masker:
         return text
 
     def _once(self, text: str) -> str:
+        text = leaks.hide(text, self._own, self._secret)
         text = _EMAIL.sub(self._replace("email"), text)
         text = _IBAN.sub(self._iban, text)
+        if _FOUR_DIGITS.search(text):
+            text = SORT_CODE_AND_ACCOUNT.sub(self._replace("account"), text)
+            for form, valid in PEOPLE:
+                text = form.sub(self._replace("id", valid), text)
         text = _PHONE.sub(self._replace("phone", _valid_phone), text)
         text = _CARD.sub(self._replace("card", _valid_card), text)
         text = _LABELLED.sub(lambda match: match[1] + self._mask("account", match[2]), text)
@@ -138,6 +155,8 @@ class Masker:
     def _value(self, value: str, key: str) -> str:
         if not value or _MASK.fullmatch(value):
             return value
+        if leaks.is_secret(key, value):
+            return self._secret(value)
         if _NAME_KEYS.search(key) or (_PERSON_KEYS.fullmatch(key) and _like_a_name(value)):
             return self._mask("person", value)
         return self._mask("account", value) if _is_account(value, key) else self.text(value)
@@ -171,10 +190,15 @@ class Masker:
 
     def _mask(self, kind: str, value: str) -> str:
         plain = value.lower() if kind == "email" else re.sub(r"[\s.()\"-]", "", value).lower()
-        digest = hmac.new(self._key, plain.encode(errors="replace"), hashlib.sha256).hexdigest()
-        mask = f"<{kind}:{digest[:6]}>"
+        mask = f"<{kind}:{self._digest(plain)}>"
         self._remember(mask, plain, value)
         return mask
+
+    def _secret(self, value: str) -> str:
+        return f"<secret:{self._digest(value)}>"
+
+    def _digest(self, plain: str) -> str:
+        return hmac.new(self._key, plain.encode(errors="replace"), hashlib.sha256).hexdigest()[:6]
 
     def _remember(self, mask: str, plain: str, value: str) -> None:
         """Keeps what a mask stands for; nothing if two different values share it."""

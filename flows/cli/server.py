@@ -23,7 +23,10 @@ from blocks.home import ROOT, home
 
 START_SECONDS = 120.0
 PORT = 4200
+OWN_ORIGIN = "http://127.0.0.1"
+"""Prefect answers pages of any origin by default: one open in a browser here could then approve fixes."""
 _SETTINGS = {
+    "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": OWN_ORIGIN,
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",

@@ -26,6 +26,7 @@ FREE_WITHIN = 10.0
 """How long the ports of a killed `aspora up` may take to become free, in seconds."""
 DEPLOY_SECONDS = 120.0
 SERVER_SETTINGS = {
+    "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": server.OWN_ORIGIN,
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_API_URL": "/api",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
@@ -215,7 +216,10 @@ def _make_pool(api: str) -> None:
     """Makes the work pool if there is none; Prefect's own process worker can serve it as well as ours."""
     import httpx
 
-    answer = httpx.post(f"{api}/work_pools/", json={"name": POOL, "type": "process"}, timeout=30)
+    from blocks.secrets import authorisation
+
+    pool = {"name": POOL, "type": "process"}
+    answer = httpx.post(f"{api}/work_pools/", json=pool, headers=authorisation(), timeout=30)
     if answer.status_code not in (httpx.codes.CREATED, httpx.codes.CONFLICT):
         raise UpFailed(f"the work pool {POOL} could not be made: {answer.status_code} {answer.text[:300]}")
 
