@@ -101,11 +101,17 @@ def _tools(steps: list[journal.Step]) -> str:
     if not calls:
         return "## Tool calls\n\nnone"
     lines = [
-        f"{step.call}. `{step.name}`({escape(_arguments(step.input))})  \n   → {_found(step)}  "
+        f"{step.call}. `{_code(step.name)}`({escape(_arguments(step.input))})  \n   → {_found(step)}  "
         f"({step.seconds:.2f} s)"
         for step in calls
     ]
     return "## Tool calls\n\n" + "\n".join(lines)
+
+
+def _code(name: str) -> str:
+    """A name that a model wrote, to stand between backticks."""
+    one_line = printable(" ".join(name.split())).replace("`", "'")
+    return _ADDRESS.sub("\\g<0>\u200b", one_line)
 
 
 def _found(step: journal.Step) -> str:

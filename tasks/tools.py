@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _COARSE = 10
 """A result is first cut to this many times its limit, so that masking never walks through megabytes."""
+_ECHO = re.compile(r"input_value=.{0,2000}?, (?=input_type=)", re.DOTALL)
+"""What pydantic repeats of a wrong argument, cut in the middle: half a number would not be masked."""
 _SCHEMA_KEYS = ("type", "properties", "required", "additionalProperties", "$defs")
 
 
@@ -72,7 +75,7 @@ class Toolbox:
         except McpUnavailable as error:
             return "error", str(error)
         if result.is_error:
-            return "error", _text(result).removeprefix(f"Error executing tool {name}: ")
+            return "error", _told(_text(result), name)
         content = result.structured_content if result.structured_content is not None else _text(result)
         return ("no_data" if _empty(content) else "ok"), content
 
@@ -130,6 +133,13 @@ def _text(result: Any) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
+
+
+def _told(fault: Any, name: str) -> Any:
+    """A tool's own words on what is wrong."""
+    if not isinstance(fault, str):
+        return fault
+    return _ECHO.sub("", fault).removeprefix(f"Error executing tool {name}: ")
 
 
 def _empty(content: Any) -> bool:
