@@ -224,7 +224,7 @@ async def admitted(
     """A run of the domain, claimed and admitted; its end is recorded when the block ends.
 
     A run from outside, or of a flow run, that is interrupted waits to be started again. So does one that
-    can't reach Prefect, a few times.
+    can't reach Prefect or can't use the platform database, a few times.
 
     Args:
         given: the run's input; a stored trigger's payload replaces it.
@@ -335,7 +335,12 @@ def _cut_off(error: BaseException | None, trigger: inbox.Trigger) -> str:
         return ""
     if _interrupted(error):
         return "interrupted"
-    return outage(error) if trigger.attempts < inbox.MOST_ATTEMPTS else ""
+    return _outage(error) if trigger.attempts < inbox.MOST_ATTEMPTS else ""
+
+
+def _outage(error: BaseException | None) -> str:
+    """How Prefect or the platform database failed the run; empty if it is no such error."""
+    return str(error) if isinstance(error, DatabaseError) else outage(error)
 
 
 def _interrupted(error: BaseException | None) -> bool:

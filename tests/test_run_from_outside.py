@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
+from blocks.database import DatabaseError
 from blocks.schema import triggers
 from flows import orchestrator
 from flows.ecm import DOMAIN
@@ -132,6 +133,41 @@ async def test_a_run_that_went_on_is_announced_once(
         await interrupted(trigger.id)
     await run(trigger_id=trigger.id)
     assert [name for name, *_ in told] == ["working", "ended"]
+
+
+async def without_a_database(trigger_id: str) -> None:
+    """A run that can't write what it does any more."""
+    async with admitted(DOMAIN, EcmInput(), trigger_id, "f1") as begun:
+        await begun.manage(locked_out)
+
+
+async def locked_out(execution_id: str) -> None:
+    raise DatabaseError("the database is locked")
+
+
+async def test_a_run_that_can_not_use_the_database_goes_on_later(
+    world: World, trigger: inbox.Trigger, told: list[Any]
+) -> None:
+    """What it had begun is ended by the run that goes on."""
+    with pytest.raises(DatabaseError):
+        await without_a_database(trigger.id)
+    kept = row(world, trigger.id)
+    assert (kept.state, kept.attempts) == ("deferred", 1)
+    assert kept.reason == "the database is locked; it goes on by itself"
+    result = await run(trigger_id=trigger.id)
+    assert [each["outcome"] for each in result["executions"] if each["skill"] == "ecm-triage"] == ["success"]
+    assert [name for name, *_ in told] == ["working", "ended"]
+
+
+async def test_a_run_that_can_never_use_the_database_fails_in_the_end(
+    world: World, trigger: inbox.Trigger
+) -> None:
+    for _ in range(inbox.MOST_ATTEMPTS):
+        with pytest.raises(DatabaseError):
+            await without_a_database(trigger.id)
+    kept = row(world, trigger.id)
+    assert (kept.state, kept.result) == ("failed", "failed")
+    assert "the database is locked" in kept.reason
 
 
 # once
