@@ -41,6 +41,9 @@ bench: $(READY) ## speed, as ratios in one run
 eval: $(READY) ## quality: every evaluation on the data that is there, into docs/quality.md
 	$(BIN)/aspora eval --page docs/quality.md
 
+faults: $(READY) ## kills, cuts and fills at random what runs, for half an hour; the table into docs/reliability.md
+	$(BIN)/python -m tests.faults --page docs/reliability.md
+
 dashboards: $(READY) ## writes grafana/dashboards from grafana/build
 	$(BIN)/python -m grafana.build
 
@@ -50,4 +53,4 @@ pictures: $(READY) ## draws the dashboards with sample data into docs/pictures
 lock: $(READY) ## renew requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
-.PHONY: help setup run up test test-all lint bench eval dashboards pictures lock
+.PHONY: help setup run up test test-all lint bench eval faults dashboards pictures lock

@@ -15,8 +15,9 @@ from tests.up_world import TOKEN, Up
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NEVER_END = ("make test", "make up", "make eval")
-"""CI runs the tests by itself, test_up what `make up` runs, and test_quality a small `make eval`."""
+NEVER_END = ("make test", "make up", "make eval", "make faults")
+"""CI runs the tests by itself, test_up what `make up` runs, test_quality a small `make eval`, and test_faults
+a short course of faults."""
 NEEDS_THE_PLATFORM = ("curl ", ".venv/bin/aspora blocks")
 """Run while `aspora up` runs."""
 NEEDS_A_SERVER = ("prefect",)

@@ -1,0 +1,1 @@
+"""Faults, injected at random into the running platform; what came of them is audited from the outside."""

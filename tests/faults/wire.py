@@ -1,0 +1,98 @@
+"""A relay on the loopback between the platform and one of its neighbours, whose connections can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import Literal
+from urllib.parse import urlsplit
+
+Mode = Literal["open", "refusing", "cutting", "hanging"]
+CHUNK = 65536
+
+
+class Wire:
+    """Passes bytes to the server at `target` and back.
+
+    `refusing` ends all connections and listens no more, `cutting` ends each as soon as an answer begins,
+    `hanging` lets no byte through until it is over.
+    """
+
+    def __init__(self, target: str) -> None:
+        address = urlsplit(target)
+        self._target = (str(address.hostname), int(address.port or 80))
+        self._mode: Mode = "open"
+        self._open: set[asyncio.StreamWriter] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self._port = 0
+        self._server: asyncio.Server
+        self._loop = asyncio.new_event_loop()
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
+        self._thread.start()
+        ready.wait()
+        self.url = f"http://127.0.0.1:{self._port}{address.path}"
+
+    def set(self, mode: Mode) -> None:
+        """From now on it behaves so."""
+        asyncio.run_coroutine_threadsafe(self._change(mode), self._loop).result(10)
+
+    def close(self) -> None:
+        """Ends it."""
+        self.set("refusing")
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _change(self, mode: Mode) -> None:
+        self._mode = mode
+        if mode == "hanging":
+            self._flows.clear()
+        else:
+            self._flows.set()
+        if mode == "refusing":
+            self._server.close()
+            for writer in [*self._open]:
+                writer.transport.abort()
+        elif not self._server.is_serving():
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def _serve(self, ready: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        ready.set()
+        self._loop.run_forever()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            there, back = await asyncio.open_connection(*self._target)
+            self._open |= {writer, back}
+            try:
+                await asyncio.gather(self._pass(reader, back, False), self._pass(there, writer, True))
+            finally:
+                self._open -= {writer, back}
+                for each in (writer, back):
+                    each.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bool) -> None:
+        while chunk := await reader.read(CHUNK):
+            await self._flows.wait()
+            if answer and self._mode == "cutting":
+                break
+            writer.write(chunk)
+            await writer.drain()
+        if answer:
+            writer.close()
+        elif writer.can_write_eof():
+            writer.write_eof()
+        if answer and self._mode == "cutting":
+            raise ConnectionAbortedError
