@@ -6,6 +6,7 @@ import argparse
 import random
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--page", type=Path, help="write the table into this page")
     parser.add_argument("--keep", type=Path, help="copy logs and record there")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"seed {given.seed}", flush=True)
     with scratch() as directory:
         try:

@@ -43,7 +43,8 @@ class State:
 
 _COLUMNS = {
     "triggers": "id, source, dedupe_key, run_id, state, result, reason, attempts, part_of, flow_run_id",
-    "executions": "execution_id, run_id, domain, skill_name, skill_role, pattern_key, outcome, error, cost_micro",
+    "executions": "execution_id, run_id, domain, skill_name, skill_role, pattern_key, outcome, error,"
+    " cost_micro",
     "spend": "execution_id, sequence, domain, day, reserved_micro, settled_micro, lapsed",
     "execution_steps": "execution_id, sequence, kind, cost_micro",
     "approvals": "id, run_id, execution_id, domain, status, decided_by, flow_run_id, result",
@@ -165,17 +166,23 @@ def none_run_twice(world: World, ledger: Ledger, now: State) -> Iterator[str]:
 
 
 def one_turn_in_flight(world: World, ledger: Ledger, now: State) -> Iterator[str]:
-    """A start that was cut off costs an execution at most one turn, and that one is counted as reserved."""
-    attempts = {row.run_id: row.attempts for row in now.triggers}
+    """A start that was cut off loses at most the turn in flight, and so does an answer that was lost.
+
+    An answer lost on its way is asked for once more. What was lost counts as reserved.
+    """
+    starts: Counter[str] = Counter({row.run_id: row.attempts for row in now.triggers})
     run_of = {row.execution_id: row.run_id for row in now.executions}
     outcome = {row.execution_id: row.outcome for row in now.executions}
-    reserved = Counter(row.execution_id for row in now.spend)
-    kept = Counter(row.execution_id for row in now.steps if row.kind == "model")
-    for id, count in reserved.items():
-        lost, starts = count - kept[id], attempts.get(run_of[id], 1)
-        allowed = starts if outcome[id] in ("error", "partial", "refused") else starts - 1
-        if lost > allowed:
-            yield f"{id} lost {lost} turns in {starts} starts"
+    asked = Counter((row.execution_id, row.sequence) for row in now.spend)
+    for (id, sequence), count in asked.items():
+        if count > 2 * max(1, starts[run_of[id]]):
+            yield f"turn {sequence} of {id} was asked for {count} times in {starts[run_of[id]]} starts"
+    open_ = [row for row in now.spend if row.lapsed or row.settled_micro is None]
+    lost = Counter(row.execution_id for row in open_)
+    interrupted = sum(max(0, starts[run_of[id]] - 1) for id in lost)
+    answers = world.model.lost + world.wires["model"].cut
+    if lost.total() > answers + interrupted:
+        yield f"{lost.total()} turns were lost by {answers} lost answers and {interrupted} interruptions"
     for row in now.spend:
         if row.lapsed and row.settled_micro != row.reserved_micro:
             yield f"a lost turn of {row.execution_id} counts {row.settled_micro} of {row.reserved_micro}"

@@ -24,7 +24,7 @@ from tests.faults.plan import Injection, draw
 from tests.faults.traffic import Traffic
 from tests.faults.world import World
 
-LANES = 2
+LANES = 4
 """Faults at the same time, at most."""
 
 

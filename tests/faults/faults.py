@@ -221,9 +221,9 @@ def _same_work(scene: Scene) -> bool:
 
 def _second(module: str) -> Harm:
     def harm(scene: Scene) -> None:
-        scene.world.help(module)
+        process = scene.world.help(module)
         time.sleep(scene.chance.uniform(12, 25))
-        scene.world.end_helpers()
+        scene.world.end_helper(process)
 
     return harm
 
@@ -264,7 +264,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("forwarder killed", "SIGKILL for the telemetry forwarder", _kill_part("forwarder"), 2),
     Fault("MCP server killed", "SIGKILL for a run's stdio MCP server", _kill_mcp, 2),
     Fault(
-        "all killed", "SIGKILL for everything at once, and `aspora up` again", _restart_killed, 2, alone=True
+        "all killed", "SIGKILL for everything at once, and `aspora up` again", _restart_killed, 1, alone=True
     ),
     Fault(
         "supervisor killed",

@@ -79,21 +79,22 @@ class Company:
 
 
 class Model(HeldModel):
-    """Anthropic's API for ECM's skills. `answered` counts the turns that were given in full."""
+    """Anthropic's API for ECM's skills. `answered` counts the turns given in full, `lost` the others."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
         self.release.set()
         self.mode: ModelMode = "well"
-        self.answered = 0
+        self.answered, self.lost = 0, 0
         self.turning = threading.Event()
         self._chance = chance
         self._counting = threading.Lock()
 
-    def count(self) -> None:
-        """A turn was given."""
+    def count(self, given: bool) -> None:
+        """A turn was given, or lost on its way."""
         with self._counting:
-            self.answered += 1
+            self.answered += given
+            self.lost += not given
 
     def _handler(model: Model) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
@@ -107,8 +108,7 @@ class Model(HeldModel):
                     self._send(int(mode), error, {"retry-after-ms": "300"})
                     return
                 time.sleep(model._chance.uniform(*(SLOW_SECONDS if mode == "slow" else (0.05, 0.3))))
-                if self._send(200, model.answer(request), {}, half=mode == "half"):
-                    model.count()
+                model.count(self._send(200, model.answer(request), {}, half=mode == "half"))
 
             def _send(
                 self, status: int, answer: dict[str, Any], headers: dict[str, str], half: bool = False

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from tasks.platform import open_now
 from tests.faults.world import BOT, PEOPLE, SIGNING_SECRET, TOKEN, World
 from tests.gateway_world import alert, notification, slack_signed
 
-PAUSE = (2.0, 7.0)
+PAUSE = (3.0, 9.0)
 """Seconds between triggers."""
 INSISTS_FOR = 120.0
 """So long a sender tries again whose trigger was not accepted."""
@@ -99,10 +100,10 @@ class Traffic:
             self._flows.wait()
             if self._over.is_set():
                 return
+            with contextlib.suppress(sqlite3.Error):
+                self.world.company.stick()
             self.trigger(times=3 if self._chance.random() < 0.2 else 1)
             self._over.wait(self._chance.uniform(*PAUSE))
-            with contextlib.suppress(Exception):
-                self.world.company.stick()
 
     def _insist(self, send: Any, key: str) -> None:
         """Sends until it is accepted, as Alertmanager and good webhooks do."""

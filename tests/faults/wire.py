@@ -26,6 +26,8 @@ class Wire:
         self._open: set[asyncio.StreamWriter] = set()
         self._flows = asyncio.Event()
         self._flows.set()
+        self.cut = 0
+        """Connections that it ended."""
         self._port = 0
         self._server: asyncio.Server
         self._loop = asyncio.new_event_loop()
@@ -54,6 +56,7 @@ class Wire:
             self._flows.set()
         if mode == "refusing":
             self._server.close()
+            self.cut += len(self._open) // 2
             for writer in [*self._open]:
                 writer.transport.abort()
         elif not self._server.is_serving():
@@ -87,6 +90,7 @@ class Wire:
         while chunk := await reader.read(CHUNK):
             await self._flows.wait()
             if answer and self._mode == "cutting":
+                self.cut += 1
                 break
             writer.write(chunk)
             await writer.drain()

@@ -26,7 +26,7 @@ from tests.faults.wire import Wire
 from tests.slack_server import SlackServer
 from tests.telemetry_servers import LangfuseServer, OpikServer, langfuse_serving, opik_serving
 from tests.telemetry_world import environment
-from tests.up_world import TOKEN, Up
+from tests.up_world import PARTS, TOKEN, Up
 from tests.worlds import platform_database
 
 SIGNING_SECRET = "slack-secret-of-the-faults"
@@ -37,6 +37,7 @@ ROUTING = [
     {"when": "manager.critical_count >= 5", "route_to": "ecm-diagnose"},
     {"when": "diagnose.confidence == low", "route_to": "ecm-resolve"},
 ]
+MODULES = PARTS | {"forwarder": "flows.forwarder"}
 MEMORY = "mcp_servers.memory"
 """The MCP server that runs as a child process over stdio."""
 
@@ -97,8 +98,11 @@ class World:
 
     def part(self, name: str) -> psutil.Process | None:
         """A part's process, if it runs."""
-        with contextlib.suppress(StopIteration, psutil.Error, AssertionError):
-            return self.up.part(name)
+        process = self.up.process
+        with contextlib.suppress(psutil.Error):
+            for each in psutil.Process(process.pid).children() if process else ():
+                if MODULES[name] in each.cmdline():
+                    return each
         return None
 
     def runs(self) -> list[psutil.Process]:
@@ -139,14 +143,18 @@ class World:
 
     def end_helpers(self) -> None:
         """kill -9 for all processes that `help` started."""
-        for process in self.helpers:
-            with contextlib.suppress(psutil.Error):
-                for child in psutil.Process(process.pid).children(recursive=True):
-                    child.kill()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        self.helpers.clear()
+        for process in [*self.helpers]:
+            self.end_helper(process)
+
+    def end_helper(self, process: subprocess.Popen[bytes]) -> None:
+        """kill -9 for one of them."""
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.helpers.remove(process)
 
     def ask(self, path: str, body: Any = None) -> Any:
         """Prefect's answer.
@@ -184,6 +192,10 @@ class World:
             "max_parallel_runs": 6,
         }
         config["domains"]["ecm"]["guardrails"]["budget"] = "$90/day"
+        (alerts,) = [
+            each for each in config["triggers"] if each.get("match", {}).get("alertname") == "StuckOrders"
+        ]
+        alerts |= {"group_by": ["run"], "quiet": "1s"}
         (action,) = config["domains"]["ecm"]["actions"]
         url = f"{self.wires['company'].url}/orders/{{order_id}}/retry"
         action |= {"url": url, "timeout": "15s", "rate": "10/s"}
