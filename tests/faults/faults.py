@@ -24,7 +24,7 @@ from tests.telemetry_servers import failing
 
 Moment = Literal["at any time", "a turn in flight", "a fix waits", "an action under way"]
 MOMENTS: tuple[Moment, ...] = ("at any time", "a turn in flight", "a fix waits", "an action under way")
-MOMENT_SECONDS = 5.0
+MOMENT_SECONDS = 10.0
 """So long the moment is waited for; then the fault comes all the same."""
 UP_SECONDS = 180.0
 
