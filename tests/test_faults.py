@@ -27,7 +27,7 @@ def test_nothing_is_lost_doubled_or_untrue_whatever_fails(
         monkeypatch.setenv(name, "")
     outcome = campaign.run(tmp_path, SEED, injections=5, minutes=1, batch=5, names=SHORT)
     assert outcome.violations == []
-    assert outcome.injected.total() >= 4
+    assert outcome.injected.total() + outcome.missed.total() == len(SHORT)
     assert outcome.facts["triggers accepted"]
 
 

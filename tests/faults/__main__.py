@@ -30,13 +30,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"seed {given.seed}", flush=True)
     with scratch() as directory:
-        try:
-            outcome = campaign.run(
-                directory, given.seed, given.injections, given.minutes, given.batch, given.only
-            )
-        finally:
-            if given.keep:
-                _keep(directory, given.keep)
+        outcome = campaign.run(
+            directory,
+            given.seed,
+            given.injections,
+            given.minutes,
+            given.batch,
+            given.only,
+            keep=lambda: _keep(directory, given.keep) if given.keep else None,
+        )
     command = shlex.join(["python", "-m", "tests.faults", *sys.argv[1:]])
     text = page.section(outcome, command)
     print(text)

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -50,9 +50,19 @@ class Outcome:
 
 
 def run(
-    directory: Path, seed: int, injections: int, minutes: float, batch: int, names: Sequence[str] = ()
+    directory: Path,
+    seed: int,
+    injections: int,
+    minutes: float,
+    batch: int,
+    names: Sequence[str] = (),
+    keep: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Runs a course, and tells of its progress on stdout."""
+    """Runs a course, and tells of its progress on stdout.
+
+    Args:
+        keep: called before the platform and its home are gone.
+    """
     began, outcome = time.monotonic(), Outcome(seed)
     chance = random.Random(f"world {seed}")
     with worlds.running(directory, chance) as world:
@@ -60,12 +70,14 @@ def run(
         traffic = Traffic(world, random.Random(f"traffic {seed}"))
         scene = Scene(world, traffic, random.Random(f"scene {seed}"))
         drawn = draw(seed, injections, world.disk, names)
+        until = time.monotonic() + minutes * 60
         try:
-            while time.monotonic() - began < minutes * 60 and (some := [*itertools.islice(drawn, batch)]):
+            while time.monotonic() < until and (some := [*itertools.islice(drawn, batch)]):
                 _batch(scene, some, outcome)
                 outcome.facts = _facts(world, traffic)
         finally:
             traffic.close()
+            keep()
         outcome.seconds = time.monotonic() - began
     return outcome
 

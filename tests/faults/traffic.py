@@ -136,7 +136,7 @@ class Traffic:
 
     def _decide(self) -> None:
         while not self._over.is_set():
-            self._over.wait(0.3)
+            self._over.wait(1.0)
             if not self._flows.is_set() or self._over.is_set():
                 continue
             with contextlib.suppress(Exception):
