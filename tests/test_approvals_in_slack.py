@@ -117,6 +117,7 @@ async def test_a_form_that_cannot_be_opened_is_told(world: World, slack: SlackSe
     assert approval(world).status == "waiting"
 
 
+@pytest.mark.full
 async def test_a_slow_slack_does_not_hold_the_answer_to_a_click(world: World, slack: SlackServer) -> None:
     """Slack wants one within three seconds; the form is given up before."""
     await run()

@@ -176,6 +176,7 @@ def test_a_full_disk(world: World) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.full
 def test_ctrl_c_in_the_middle(world: World, tmp_path: Path) -> None:
     """What was done is on record, the run as interrupted."""
     world.config["mcp_servers"]["redshift-mcp"] = {"command": ["sleep", "30"]}

@@ -74,6 +74,7 @@ def contacts(home: Path) -> list[tuple[str, str]]:
         return [(str(id), str(offer)) for id, offer in rows]
 
 
+@pytest.mark.full
 async def test_from_this_weeks_customers_to_an_approved_offer(demo: Path) -> None:
     found = await run()
     assert found["state"] == "awaiting_approval", found

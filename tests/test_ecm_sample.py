@@ -84,6 +84,7 @@ def test_the_backlog_of_healthy_stages_is_steady(demo: tuple[Path, World]) -> No
     assert max(counts) < 1.8 * min(counts)
 
 
+@pytest.mark.full
 def test_a_seed_and_a_moment_give_the_same_world(tmp_path: Path) -> None:
     draw(3, tmp_path / "a", now=NOW)
     draw(3, tmp_path / "b", now=NOW)
@@ -161,6 +162,7 @@ def test_logs_hold_noise_personal_data_and_a_text_that_instructs_the_model(demo:
         assert set(json.loads(line)) == {"ts", "level", "service", "msg"}
 
 
+@pytest.mark.full
 def test_a_new_world_replaces_the_old_one_and_leaves_nothing_beside(shop: Path) -> None:
     (shop / "logs/left-over.jsonl").write_text("{}")
     (shop / "aspora.db").write_text("kept")

@@ -397,6 +397,7 @@ async def test_with_nobody_in_the_loop(world: World, auto_fix: bool, status: str
         assert (await carry_out(approval["id"])).status == "done"
 
 
+@pytest.mark.full
 async def test_a_killed_process_is_taken_over_with_the_same_keys(
     world: World, api: Api, tmp_path: Path
 ) -> None:
@@ -494,6 +495,7 @@ async def test_what_can_not_be_taken_back(world: World) -> None:
             await undo.take_back(platform, approval["id"], "ann")
 
 
+@pytest.mark.full
 async def test_on_the_sample_world_an_approved_retry_frees_the_orders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

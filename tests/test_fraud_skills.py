@@ -92,6 +92,7 @@ async def test_what_is_wrong_with_a_proposal_fails_its_check(home: Path, story: 
     assert qa["output"]["summary"].startswith("Not ready")
 
 
+@pytest.mark.full
 async def test_a_sound_proposal_is_routed_nowhere(home: Path) -> None:
     draw(seed_of("sound"), home, now=NOW)
     report = await run()
@@ -126,6 +127,7 @@ async def test_without_transactions_the_run_fails_in_words(home: Path) -> None:
         await run()
 
 
+@pytest.mark.full
 def test_a_seed_and_a_moment_give_the_same_world(tmp_path: Path) -> None:
     one, two = (draw(3, tmp_path / name, now=NOW) for name in "ab")
     assert one == two
@@ -136,6 +138,7 @@ def test_a_seed_and_a_moment_give_the_same_world(tmp_path: Path) -> None:
     assert dumps[0] == dumps[1]
 
 
+@pytest.mark.full
 def test_a_world_leaves_other_tables_of_the_warehouse(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "warehouse.db")) as connection:
         connection.execute("CREATE TABLE orders (order_id TEXT)")

@@ -14,6 +14,8 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
+pytestmark = pytest.mark.full
+
 TOKEN = "correct-horse"
 
 CONFIG = """

@@ -77,6 +77,7 @@ async def test_a_run_shows_its_steps_leaves_its_pages_and_waits_for_approval(pla
     assert "retry\\_orders" in (await pages(resolve["execution_id"]))[0]
 
 
+@pytest.mark.full
 async def test_config_may_approve_and_the_run_then_frees_the_orders(
     platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ async def test_a_stopped_domain_refuses_the_run(platform: Platform) -> None:
     assert report["executions"] == []
 
 
+@pytest.mark.full
 async def test_waking_leaves_a_run_of_another_server_for_later(platform: Platform) -> None:
     report = await ecm()
     id, elsewhere = report["approvals"][0]["id"], "00000000-0000-4000-8000-000000000000"
@@ -116,6 +118,7 @@ async def test_waking_leaves_a_run_of_another_server_for_later(platform: Platfor
     assert platform.database.read_now(lambda conn: approvals.get(conn, id)).flow_run_id == elsewhere
 
 
+@pytest.mark.full
 async def test_waking_forgets_a_run_that_is_over(platform: Platform) -> None:
     report = await ecm()
     id, over = report["approvals"][0]["id"], (await run_named(report["run_id"]))["id"]

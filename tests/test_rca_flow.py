@@ -9,7 +9,7 @@ import pytest
 from flows.rca.sample import draw
 from tests.rca_world import new_rca_home  # noqa: F401
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.full]
 
 
 async def test_a_run_under_prefect_ends_with_a_proposal(rca_home: Path, prefect: None) -> None:

@@ -65,6 +65,7 @@ def migrate(url: str) -> None:
     Database(url).migrate()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_processes_that_start_together_migrate_once(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -59,6 +59,7 @@ def test_there_are_enough_attacks_of_enough_kinds() -> None:
     assert [each.name for each in ATTACKS if not orders(each.text)] == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("attacks", FIRST, ids=_named)
 async def test_an_attack_gets_nothing_done(town: Town, attacks: Sequence[Attack]) -> None:
     """One of every fourth kind; the whole set is below."""

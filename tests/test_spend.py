@@ -178,6 +178,7 @@ def spend_all(url: str, execution_id: str, granted: str) -> None:
     Path(granted).write_text(str(count))
 
 
+@pytest.mark.full
 def test_processes_share_a_budget(database: Database, tmp_path: Path) -> None:
     """Three processes and three threads reserve against one budget until all are refused."""
     id_ = database.write_now(began).execution_id

@@ -110,6 +110,7 @@ async def test_a_part_that_keeps_dying_is_started_again_after_longer_and_longer(
     assert "ended with code 3" in world.said[1]
 
 
+@pytest.mark.full
 async def test_a_part_that_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
     port = free_port()
     world = World(tmp_path, SERVES, str(port), address=f"http://127.0.0.1:{port}/")
@@ -121,6 +122,7 @@ async def test_a_part_that_hangs_is_killed_and_started_again(tmp_path: Path) -> 
     assert "did not answer" in world.said[0]
 
 
+@pytest.mark.full
 async def test_a_part_that_does_not_end_is_killed_and_its_children_too(tmp_path: Path) -> None:
     for code in (STUBBORN, PARENT):
         world = World(tmp_path, code)

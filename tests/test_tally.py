@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, select, text
 
 from blocks.database import Database
 from blocks.migrations.upgrade import alembic_config
@@ -115,6 +115,15 @@ def test_events_are_counted_where_they_happen_and_once(database: Database) -> No
     ]
 
 
+def _old(conn: Connection, run_id: str, at: datetime, **ended: Any) -> str:
+    """An execution in the columns that there have always been."""
+    execution_id = f"ecm-diagnose-{run_id}"
+    values = {"execution_id": execution_id, "key": run_id, "run_id": run_id, "started_at": at}
+    of = {"domain": "ecm", "skill_name": "ecm-diagnose", "skill_role": "specialist"}
+    conn.execute(insert(executions).values(**values, **of, model="m", provider="offline", **ended))
+    return execution_id
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_record_from_before_the_totals_is_counted(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -128,13 +137,11 @@ def test_a_record_from_before_the_totals_is_counted(
 
     def fill(conn: Connection) -> None:
         for number, seconds in enumerate((None, 0.1, 0.1, 29.9, 1000.0)):
-            execution = began(conn, run_id=f"run-{number}", now=NOW + timedelta(minutes=7 * number))
-            values = {"outcome": "success", "latency_seconds": seconds, "cost_micro": 10**number}
-            same = executions.c.execution_id == execution.execution_id
-            conn.execute(update(executions).where(same).values(**values))
-        began(conn, run_id="still-running")
+            ended = {"outcome": "success", "latency_seconds": seconds, "cost_micro": 10**number}
+            execution_id = _old(conn, f"run-{number}", NOW + timedelta(minutes=7 * number), **ended)
+        _old(conn, "still-running", NOW)
         correction = {"correction": {"actual_root_cause": "x"}, "corrected_by": "ann", "via": "cli"}
-        conn.execute(insert(table).values(execution_id=execution.execution_id, created_at=NOW, **correction))
+        conn.execute(insert(table).values(execution_id=execution_id, created_at=NOW, **correction))
 
     table = metadata.tables["corrections"]
     database.write_now(fill)

@@ -85,6 +85,7 @@ async def test_dead_stdio_server(tmp_path, command, reason):
     assert reason in str(told.value)
 
 
+@pytest.mark.full
 async def test_stdio_server_that_never_says_a_word(tmp_path, monkeypatch):
     monkeypatch.setattr(connections, "CONNECT_SECONDS", 2.0)
     async with stdio(tmp_path, "--stuck") as connection:
@@ -117,6 +118,7 @@ async def test_hanging_tool_ends_at_its_timeout_and_others_go_on(tmp_path):
     assert await no_tasks_left() == []
 
 
+@pytest.mark.full
 async def test_hanging_stdio_server_is_replaced_and_killed(tmp_path):
     async with stdio(tmp_path, timeout="2s") as connection:
         with pytest.raises(McpUnavailable, match="no answer within 2 s"):
@@ -131,6 +133,7 @@ async def test_server_that_crashes_in_a_call_is_started_again(tmp_path):
     assert processes(tmp_path) == ([], 2)
 
 
+@pytest.mark.full
 async def test_server_that_crashes_every_time(tmp_path):
     async with stdio(tmp_path) as connection:
         with pytest.raises(McpUnavailable, match=r"some-mcp .* did not answer die: .*[Cc]losed"):
@@ -150,6 +153,7 @@ async def test_many_calls_at_once_over_a_crash_share_one_new_server(tmp_path):
     assert processes(tmp_path) == ([], 2)
 
 
+@pytest.mark.full
 async def test_cancelled_caller_leaves_nothing_behind(tmp_path):
     async with stdio(tmp_path) as connection:
         await connection.tools()
