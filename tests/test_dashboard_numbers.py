@@ -12,6 +12,8 @@ import yaml
 from grafana.build import promql
 from tests import needs
 
+pytestmark = pytest.mark.full
+
 HOUR = 60
 X = "x_total"
 

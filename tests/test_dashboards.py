@@ -24,6 +24,8 @@ from tests.record_world import new_database, new_postgres  # noqa: F401
 from tests.test_documents_sql import DOMAIN, MISTAKES, history
 from tests.test_documents_sql import ask as ask_document
 
+pytestmark = pytest.mark.full
+
 __all__ = ["history"]
 
 SETS = [(folder, name) for folder in FOLDERS.values() for name in NAMES]

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from tasks.domain import Incoming
 from tasks.platform import Platform
 from tests.orchestrated import ALERT, alert, platform_of, received, resolved
 from tests.record_world import MINUTE, NOW
+
+pytestmark = pytest.mark.full
 
 FEW = settings(max_examples=25, deadline=None)
 HOUR = timedelta(hours=1)

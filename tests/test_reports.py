@@ -302,6 +302,7 @@ def test_the_json_has_the_documents_names(aspora: Aspora, world: World) -> None:
     assert aspora("report", "skill", "ecm-diagnose", "--json").json["executions_today"] == 2
 
 
+@pytest.mark.full
 def test_the_report_follows_a_real_run(aspora: Aspora) -> None:
     """Counted where it happened, without anything written by hand."""
     aspora("run", "ecm", "--approve", "ann")
