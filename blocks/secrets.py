@@ -76,14 +76,18 @@ def load() -> bool:
     return True
 
 
-def authorisation() -> dict[str, str]:
-    """Headers that Prefect's API wants where it has a key or a password; empty where it has none."""
-    if key := os.environ.get("PREFECT_API_KEY"):
-        return {"Authorization": f"Bearer {key}"}
-    if given := os.environ.get("PREFECT_API_AUTH_STRING"):
+def authorisation(auth: str = "") -> dict[str, str]:
+    """Headers that Prefect's API wants where it has a key or a password; empty where it has none.
+
+    Args:
+        auth: user and password, as in `user:secret`; by default `PREFECT_API_AUTH_STRING`.
+    """
+    if given := auth or os.environ.get("PREFECT_API_AUTH_STRING"):
         import base64
 
         return {"Authorization": f"Basic {base64.b64encode(given.encode()).decode()}"}
+    if key := os.environ.get("PREFECT_API_KEY"):
+        return {"Authorization": f"Bearer {key}"}
     return {}
 
 

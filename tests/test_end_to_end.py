@@ -69,6 +69,7 @@ def test_a_firing_alert_is_one_run_and_its_end_is_noted(up: Up, alertmanager: Al
 
 def test_the_form_in_the_browser_frees_the_orders(up: Up, page: Page, alertmanager: Alertmanager) -> None:
     asked = up.until(lambda: waiting(up))
+    log_in(page, up)
     page.goto(f"http://127.0.0.1:{up.prefect}/runs/flow-run/{asked.flow_run_id}")
     page.get_by_role("button", name="Resume").first.click()
     form = page.locator(".p-modal")
@@ -96,11 +97,21 @@ def test_a_dashboards_link_shows_an_executions_page(up: Up, page: Page, alertman
     ]
     [link] = [url for url in dashboards.links(panel) if "artifacts" in url]
     values = {"prefect": f"http://127.0.0.1:{up.prefect}", "__data.fields.page": artifact_key(id)}
+    log_in(page, up)
     page.goto(filled(link, values))
     expect(page.get_by_text(f"Execution {id}")).to_be_visible()
     page.get_by_role("heading", level=6).get_by_role("link").first.click()
     for words in ("Input", "Tool calls", "Reasoning trace"):
         expect(page.get_by_text(words).first).to_be_visible()
+
+
+def log_in(page: Page, up: Up) -> None:
+    """Pastes the password where Prefect's pages ask for it."""
+    page.goto(f"http://127.0.0.1:{up.prefect}")
+    password = page.get_by_placeholder("admin:pass")
+    password.fill(up.password)
+    page.get_by_role("button", name="Login").click()
+    expect(password).to_be_hidden()
 
 
 def fill(page: Page, form: Locator, decision: str, name: str, comment: str) -> None:

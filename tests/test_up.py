@@ -53,6 +53,18 @@ def test_a_webhook_becomes_one_run_started_by_an_automation_and_forked_by_the_wo
     up.until(lambda: up.state(run["id"]) == "Completed", lambda: up.state(run["id"]))
 
 
+def test_a_subflow_that_was_born_while_its_run_was_killed_is_ended(up: Up) -> None:
+    id = up.trigger("orphaned")
+    up.runs(id)
+    (run,) = [run for run in up.flow_runs("ecm") if run["parameters"].get("trigger_id") == id]
+    up.until(lambda: up.state(run["id"]) == "Completed", lambda: up.state(run["id"]))
+    task = up.post("/task_runs/", {"flow_run_id": run["id"], "task_key": "ecm-triage", "dynamic_key": "9"})
+    state = {"type": "PENDING", "name": "Pending"}
+    born = {"flow_id": run["flow_id"], "parent_task_run_id": task["id"], "state": state}
+    orphan = up.post("/flow_runs/", born)["id"]
+    up.until(lambda: up.state(orphan) == "Crashed", lambda: up.state(orphan))
+
+
 @pytest.mark.parametrize("name", list(PARTS))
 def test_a_part_that_is_killed_comes_back_and_goes_on(up: Up, name: str) -> None:
     part = up.part(name)
@@ -64,8 +76,31 @@ def test_a_part_that_is_killed_comes_back_and_goes_on(up: Up, name: str) -> None
     assert up.runs(up.trigger(f"after-{name}")).state == "done"
 
 
+def test_prefects_api_is_closed_and_its_password_for_the_owner_only(up: Up) -> None:
+    for headers in ({}, {"Authorization": "Basic YXNwb3JhOmFzcG9yYQ=="}):
+        answer = httpx.post(f"{up.api.base_url}flows/filter", json={}, headers=headers)
+        assert answer.status_code == httpx.codes.UNAUTHORIZED
+    assert {flow["name"] for flow in up.post("/flows/filter", {})} >= {"ecm", "ecm-resolve"}
+    file = up.home / "prefect-password"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert str(file) in up.log.read_text()
+    assert up.password not in up.log.read_text()
+
+
+def test_a_command_of_another_home_does_not_use_it(up: Up, tmp_path: Path) -> None:
+    """By default it takes a server of its own; pointed to this one it is told what is missing."""
+    other = {"ASPORA_HOME": str(tmp_path / "other")}
+    left_alone = up.command("blocks", **other)
+    assert left_alone.returncode == 2
+    assert "no Prefect server answers" in left_alone.stderr
+    pointed = up.command("blocks", **other, PREFECT_API_URL=str(up.api.base_url).rstrip("/"))
+    assert pointed.returncode == 1
+    assert "PREFECT_API_AUTH_STRING" in pointed.stderr
+    assert up.command("blocks").returncode == 0
+
+
 def test_a_second_one_on_the_same_home_is_refused(up: Up) -> None:
-    second = up.again()
+    second = up.command("up")
     assert second.returncode == 2
     assert "runs already" in second.stderr
     assert str(up.process.pid if up.process else "") in second.stderr
@@ -93,7 +128,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             taken = str(sock.getsockname()[1])
             up = Up(tmp_path)
             up.environment[variable] = taken
-            answer = up.again()
+            answer = up.command("up")
         assert answer.returncode == 2
         assert f"port {taken}" in answer.stderr
         assert variable in answer.stderr
@@ -102,7 +137,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
     up = Up(tmp_path, PREFECT_API_URL="http://127.0.0.1:9/api")
     up.environment["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
-    answer = up.again()
+    answer = up.command("up")
     assert answer.returncode == 1
     assert "PREFECT_API_URL" in answer.stderr
 

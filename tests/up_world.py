@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import signal
@@ -54,22 +55,44 @@ class Up:
             "ASPORA_GATEWAY_PORT": str(self.gateway),
             "ASPORA_GATEWAY_TOKEN": TOKEN,
         }  # fmt: skip
-        self.api = httpx.Client(base_url=f"http://127.0.0.1:{self.prefect}/api", timeout=30)
+        self.api = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.prefect}/api", timeout=30, auth=self._authorise
+        )
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def password(self) -> str:
+        """Prefect's, as `aspora up` has made it."""
+        return (self.home / "prefect-password").read_text().strip()
+
+    def beside(self) -> dict[str, str]:
+        """The environment of a process that asks its Prefect server."""
+        address = {"PREFECT_API_URL": str(self.api.base_url).rstrip("/")}
+        return self.environment | address | {"PREFECT_API_AUTH_STRING": self.password}
+
+    def _authorise(self, request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = f"Basic {base64.b64encode(self.password.encode()).decode()}"
+        return request
 
     def start(self) -> None:
         """Starts it, and waits for its ready line."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                COMMAND, env=self.environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*COMMAND, "up"],
+                env=self.environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         self.says("Aspora is up")
 
-    def again(self) -> subprocess.CompletedProcess[str]:
-        """Another `aspora up` with the same environment, to its end."""
+    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A command of `aspora` with the same environment, or with what is given, to its end."""
         return subprocess.run(
-            COMMAND, env=self.environment, cwd=ROOT, text=True, capture_output=True, timeout=60, check=False
-        )
+            [*COMMAND, *arguments], env=self.environment | environment, cwd=ROOT, text=True,
+            capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
 
     def says(self, text: str) -> None:
         """Waits until it has said this."""
@@ -152,7 +175,7 @@ class Up:
         pytest.fail(f"waited {WAIT_SECONDS} s in vain: {told()}")
 
 
-COMMAND = [sys.executable, "-c", "from flows.cli import main; main()", "up"]
+COMMAND = [sys.executable, "-c", "from flows.cli import main; main()"]
 
 
 def gone(processes: list[psutil.Process]) -> list[psutil.Process]:

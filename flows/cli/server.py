@@ -16,13 +16,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
+from secrets import token_urlsafe
 from typing import Any
 
 from blocks import secrets
 from blocks.home import ROOT, home
+from blocks.passwords import generated
 
 START_SECONDS = 120.0
 PORT = 4200
+USER = "aspora"
+PASSWORD = "prefect-password"  # noqa: S105 - a file's name
+"""The file in the state directory with user and password of the Prefect server that `aspora up` starts."""
+_AUTH_STRINGS = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 OWN_ORIGIN = "http://127.0.0.1"
 """Prefect answers pages of any origin by default: one open in a browser here could then approve fixes."""
 _SETTINGS = {
@@ -59,10 +66,35 @@ def prepare() -> None:
 
 
 def reachable() -> str:
-    """The API URL of a server that answers: `PREFECT_API_URL`, or the one of `aspora up`; empty if none."""
-    configured = os.environ.get("PREFECT_API_URL", "")
-    local = f"http://127.0.0.1:{os.environ.get('ASPORA_PREFECT_PORT') or PORT}/api"
-    return next((url for url in (configured or local,) if _healthy(url)), configured)
+    """The API URL of the server to use: `PREFECT_API_URL`, or that of this home's `aspora up`; empty if none.
+
+    Raises:
+        ServerError: the one at `PREFECT_API_URL` wants another password.
+    """
+    configured, local = os.environ.get("PREFECT_API_URL", ""), _local()
+    if configured and _healthy(configured) and not _admits(configured):
+        raise ServerError(
+            f"the Prefect server at PREFECT_API_URL, {configured}, wants a password: set "
+            f"PREFECT_API_AUTH_STRING; that of `aspora up` stands in its state directory, in {PASSWORD}"
+        )
+    return configured or (local if _healthy(local) and _admits(local) else "")
+
+
+def close() -> None:
+    """Gives the server that this process starts, and whoever in it asks the server, the same password.
+
+    It is `PREFECT_SERVER_API_AUTH_STRING` or `PREFECT_API_AUTH_STRING`, or the one in the state directory.
+    """
+    given = next((os.environ[name] for name in _AUTH_STRINGS if os.environ.get(name)), "")
+    for name in _AUTH_STRINGS:
+        os.environ[name] = os.environ.get(name) or given or _auth_string()
+
+
+def place_of_password() -> str:
+    """Where people find what `close` has set."""
+    path = home() / PASSWORD
+    ours = path.exists() and os.environ[_AUTH_STRINGS[0]] == _auth_string()
+    return f"the line in {path}" if ours else f"the value of {_AUTH_STRINGS[0]}"
 
 
 def join() -> bool:
@@ -70,9 +102,16 @@ def join() -> bool:
     prepare()
     url = reachable()
     if url:
-        os.environ["PREFECT_API_URL"] = url
-        secrets.load()
+        use(url)
     return bool(url)
+
+
+def use(url: str) -> None:
+    """Points this process to a server that is there, and reads its secrets."""
+    os.environ["PREFECT_API_URL"] = url
+    if auth := _auth_for(url):
+        os.environ["PREFECT_API_AUTH_STRING"] = auth
+    secrets.load()
 
 
 class TemporaryServer:
@@ -80,9 +119,11 @@ class TemporaryServer:
 
     def __init__(self) -> None:
         self._port = _free_port()
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", f"{USER}:{token_urlsafe()}")
+        auth = {"PREFECT_SERVER_API_AUTH_STRING": os.environ["PREFECT_API_AUTH_STRING"]}
         self._process = subprocess.Popen(  # noqa: S603 - a fixed command
             [sys.executable, "-m", "flows.cli.server", str(self._port), str(os.getpid())],
-            env={**os.environ, **_SETTINGS, "PREFECT_API_URL": ""},
+            env={**os.environ, **_SETTINGS, **auth, "PREFECT_API_URL": ""},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -123,6 +164,33 @@ class TemporaryServer:
                 self._process.wait(5)
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _local() -> str:
+    return f"http://127.0.0.1:{os.environ.get('ASPORA_PREFECT_PORT') or PORT}/api"
+
+
+def _auth_string() -> str:
+    return generated(PASSWORD, USER)
+
+
+def _auth_for(url: str) -> str:
+    """What this process would send to a server as user and password; empty for nothing."""
+    given = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    return given or (_auth_string() if url == _local() and (home() / PASSWORD).exists() else "")
+
+
+def _admits(url: str) -> bool:
+    """Whether a server that answers lets this process in."""
+    headers = secrets.authorisation(_auth_for(url))
+    request = urllib.request.Request(f"{url.rstrip('/')}/admin/version", headers=headers)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - `_healthy` has looked at its scheme
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code != HTTPStatus.UNAUTHORIZED
+    except OSError:
+        return True
 
 
 def _healthy(url: str) -> bool:

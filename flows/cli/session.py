@@ -10,7 +10,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from blocks import secrets
 from blocks.login import login
 from flows.cli import server
 from flows.cli.app import importing, say, use_config
@@ -138,8 +137,7 @@ class Session:
     def _start_server(self) -> server.TemporaryServer | None:
         url = server.reachable()
         if url:
-            os.environ["PREFECT_API_URL"] = url
-            secrets.load()
+            server.use(url)
             self._tell(f"Prefect server at {url}")
             return None
         self._tell("starting a temporary Prefect server …")

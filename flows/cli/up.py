@@ -109,6 +109,8 @@ async def _serve(started: float, parts: list[Kept], patience: float) -> None:
         f"Aspora is up after {time.monotonic() - started:.0f} s: Prefect {api.removesuffix('/api')}, "
         f"gateway {gateway}, its OpenAPI page {gateway}/docs. Ctrl-C stops it."
     )
+    if own:
+        say(f"Prefect's pages ask for a password: {server.place_of_password()}.")
     say(f"Telemetry goes to {' and '.join(told)}." if told else "Telemetry is off: nothing leaves.")
     async with _together() as group:
         for part in parts:
@@ -169,6 +171,7 @@ def _own_server(patience: float) -> Part | None:
 
     Raises:
         UpFailed: PREFECT_API_URL names one that does not answer.
+        ServerError: it wants another password.
         Usage: a port is taken.
     """
     if configured := os.environ.get("PREFECT_API_URL"):
@@ -177,10 +180,12 @@ def _own_server(patience: float) -> Part | None:
                 f"no Prefect server answers at PREFECT_API_URL, {configured}; start it, or unset the "
                 "variable to have one started here"
             )
+        server.reachable()
         return None
     port = free_port("ASPORA_PREFECT_PORT", server.PORT, patience)
     url = f"http://{HOST}:{port}/api"
     os.environ["PREFECT_API_URL"] = url
+    server.close()
     settings = {name: os.environ.get(name, value) for name, value in SERVER_SETTINGS.items()}
     command = _module("flows.cli.server", str(port), str(os.getpid()))
     return Part("server", command, f"{url}/health", environment=settings)

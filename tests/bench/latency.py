@@ -90,8 +90,7 @@ def _prefects_worker(up: Up) -> Iterator[None]:
     for process in processes:
         process.suspend()
     environment = {
-        **up.environment,
-        "PREFECT_API_URL": str(up.api.base_url).rstrip("/"),
+        **up.beside(),
         "PREFECT_HOME": str(up.home / "prefect"),
         "PREFECT_LOGGING_LEVEL": "INFO",
     }

@@ -128,10 +128,9 @@ class World:
 
     def help(self, *module: str) -> subprocess.Popen[bytes]:
         """One more process of a part, besides the one that `aspora up` keeps."""
-        address = f"http://127.0.0.1:{self.up.prefect}/api"
         process = subprocess.Popen(
             [sys.executable, "-m", *module],
-            env=self.up.environment | {"PREFECT_API_URL": address},
+            env=self.up.beside(),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
