@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from prefect.client.schemas.objects import FlowRun
-from prefect.states import Pending, Running
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import AwaitingRetry, Completed, Pending, Running
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flows.cli.alone import alone
 from flows.cli.errors import Usage
 from flows.cli.ports import free_port, port_of
 from flows.cli.turns import Turns
-from flows.worker.pool import GONE, UNSTARTED, is_lost
+from flows.worker.pool import GONE, UNSTARTED, is_lost, is_over
 from tasks import lease
 from tasks.clock import utc
 
@@ -118,3 +119,20 @@ def test_a_run_is_lost_whose_process_has_been_gone_for_a_while(
     state = (Running if process else Pending)(timestamp=utc() - age)
     run = FlowRun(flow_id=uuid4(), state=state, infrastructure_pid=process)
     assert is_lost(run) is lost
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "over"),
+    [
+        (Running, 2 * GONE, False),
+        (Pending, 2 * GONE, False),
+        (Completed, 2 * GONE, True),
+        (Completed, GONE / 2, False),
+        (AwaitingRetry, 2 * GONE, True),
+    ],
+)
+def test_a_run_is_over_that_has_not_been_under_way_for_a_while(
+    state: Callable[..., State], age: timedelta, over: bool
+) -> None:
+    run = FlowRun(flow_id=uuid4(), state=state(timestamp=utc() - age))
+    assert is_over(run) is over

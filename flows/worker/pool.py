@@ -21,6 +21,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
+    FlowRunFilterParentTaskRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     WorkPoolFilter,
@@ -56,6 +57,7 @@ UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 WAITING = ("Scheduled", "AwaitingRetry", "Resuming")
 """States of runs that may be fetched."""
 ENDED = "The process of this run has ended"
+ORPHANED = "The run that this was part of is not under way; its process was killed while this began."
 LOST = "The process of this run is gone: its worker was stopped or killed."
 
 _API_ERRORS = (httpx.HTTPError, PrefectHTTPStatusError)
@@ -165,6 +167,17 @@ class WarmWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, ForkResul
         for flow_run in await self._read(None, UNDER_WAY, work_pool_filter=pool):
             if flow_run.id not in self._under_way and is_lost(flow_run):
                 await self._lost(flow_run)
+        for flow_run in await self._read(None, UNDER_WAY, subflows=True):
+            parent = await self._parent(flow_run)
+            if parent.work_pool_name == self._work_pool_name and is_over(parent):
+                await self._end_subflows(parent.id, Crashed(message=ORPHANED))
+
+    async def _parent(self, flow_run: FlowRun) -> FlowRun:
+        """The run that a subflow is part of; itself if it is none."""
+        if flow_run.parent_task_run_id is None:
+            return flow_run
+        task_run = await self.client.read_task_run(flow_run.parent_task_run_id)
+        return await self.client.read_flow_run(task_run.flow_run_id) if task_run.flow_run_id else flow_run
 
     async def _lost(self, flow_run: FlowRun) -> None:
         """Notes the truth about a run whose process is gone, and lets it start again: its journal goes on."""
@@ -189,6 +202,7 @@ class WarmWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, ForkResul
         ids: FlowRunFilterId | None,
         states: Iterable[StateType],
         parent: list[UUID] | None = None,
+        subflows: bool = False,
         **filters: Any,
     ) -> list[FlowRun]:
         return await self.client.read_flow_runs(
@@ -196,6 +210,7 @@ class WarmWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, ForkResul
                 id=ids,
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
                 parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=parent) if parent else None,
+                parent_task_run_id=FlowRunFilterParentTaskRunId(is_null_=False) if subflows else None,
             ),
             **filters,
         )
@@ -213,3 +228,9 @@ def is_lost(flow_run: FlowRun) -> bool:
     if flow_run.infrastructure_pid:
         return since > GONE and lease.is_gone(flow_run.infrastructure_pid)
     return since > UNSTARTED
+
+
+def is_over(flow_run: FlowRun) -> bool:
+    """Whether a run has not been under way for a while: nothing is then part of it that is."""
+    state = flow_run.state
+    return state is not None and state.type not in UNDER_WAY and utc() - state.timestamp > GONE
