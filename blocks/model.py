@@ -192,7 +192,7 @@ def _arguments(request: Request) -> dict[str, Any]:
         "model": request.model,
         "max_tokens": request.max_tokens,
         "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
-        "messages": list(request.messages),
+        "messages": _marked(request.messages),
         "output_config": {"format": {"type": "json_schema", "schema": request.schema}},
         "timeout": TIMEOUT_SECONDS + SECONDS_PER_TOKEN * request.max_tokens,
     }
@@ -200,6 +200,13 @@ def _arguments(request: Request) -> dict[str, Any]:
         arguments["tools"] = list(request.tools)
         arguments["tool_choice"] = {"type": "auto" if request.tools_allowed else "none"}
     return arguments
+
+
+def _marked(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The conversation, to be cached up to its end: the next turn sends all of it again."""
+    *before, last = messages
+    *blocks, end = last["content"]
+    return [*before, {**last, "content": [*blocks, {**end, "cache_control": {"type": "ephemeral"}}]}]
 
 
 def _reason(error: Any) -> str:

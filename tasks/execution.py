@@ -271,12 +271,12 @@ def _schema(draft: type[BaseModel]) -> Mapping[str, Any]:
 
 
 def _most(request: Request) -> Usage:
-    """What a turn may use at most. The cached part may have to be written, which costs more than reading."""
-    stable = len(request.system.encode()) + _bytes(request.tools)
+    """What a turn may use at most. All of it may have to be written to the cache, which costs most."""
+    parts = _bytes(request.tools) + _bytes(request.messages) + _bytes(request.schema)
+    sent = len(request.system.encode()) + parts
     return Usage(
-        input_tokens=int((_bytes(request.messages) + _bytes(request.schema)) / BYTES_PER_TOKEN),
         output_tokens=request.max_tokens,
-        cache_write_tokens=int(stable / BYTES_PER_TOKEN) + OVERHEAD_TOKENS,
+        cache_write_tokens=int(sent / BYTES_PER_TOKEN) + OVERHEAD_TOKENS,
     )
 
 

@@ -50,7 +50,8 @@ async def test_tools_then_answer(world):
     ]
     asked = [block["id"] for block in second["messages"][1]["content"] if block["type"] == "tool_use"]
     assert [each.id for each in results(second)] == asked
-    assert second["messages"][0] == first["messages"][0]
+    [context], [again] = first["messages"][0]["content"], second["messages"][0]["content"]
+    assert context["text"] == again["text"]
     assert [(step.kind, step.name) for step in world.steps(row)] == [
         ("model", "sonnet"),
         ("tool", "query_application_logs"),
@@ -102,6 +103,19 @@ async def test_stable_part_is_the_same_in_every_turn(world):
     await world.skill()
     stable = [(request["system"], request["tools"]) for request in world.server.requests]
     assert stable[0] == stable[1] == stable[2]
+
+
+async def test_each_turn_reads_what_the_one_before_has_cached(world):
+    """The end of the conversation is marked, and nothing before it changes."""
+    world.server.script(LOOK, calls(PAST), says(diagnosis()))
+    await world.skill()
+    before = []
+    for request in world.server.requests:
+        blocks = [block for message in request["messages"] for block in message["content"]]
+        assert [each for each in blocks if "cache_control" in each] == blocks[-1:]
+        assert blocks[-1].pop("cache_control") == {"type": "ephemeral"}
+        assert blocks[: len(before)] == before
+        before = blocks
 
 
 @pytest.mark.parametrize(
