@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import zlib
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -125,8 +126,9 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except exc.DBAPIError as error:
-            raise DatabaseError(_hint(str(error.orig), self._place)) from error
+        except (exc.DBAPIError, sqlite3.Error) as error:
+            said = error.orig if isinstance(error, exc.DBAPIError) else error
+            raise DatabaseError(_hint(str(said), self._place)) from error
         except exc.TimeoutError as error:
             raise DatabaseError(f"{self._place}: no free connection in time; try again") from error
 
@@ -228,14 +230,26 @@ def _engine(url: URL) -> Engine:
 
 def _file(url: URL) -> int:
     """Tells a file from one that took its place, such as a restored backup; made if there is none."""
+    try:
+        return os.stat(str(url.database)).st_ino  # noqa: PTH116 - asked for in each transaction
+    except FileNotFoundError:
+        return _new_file(url)
+    except OSError as error:
+        raise _not_created(url, error) from error
+
+
+def _new_file(url: URL) -> int:
     path = Path(str(url.database))
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
         return path.stat().st_ino
     except OSError as error:
-        raise DatabaseError(f"{_place(url)} can't be created: {error.strerror}") from error
+        raise _not_created(url, error) from error
+
+
+def _not_created(url: URL, error: OSError) -> DatabaseError:
+    return DatabaseError(f"{_place(url)} can't be created: {error.strerror}")
 
 
 @cache
@@ -260,8 +274,10 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> N
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    """On the driver's connection, since SQLAlchemy takes several times as long to pass it on."""
     read = connection.get_execution_options().get("read", False)
-    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+    driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    driver.execute("BEGIN" if read else "BEGIN IMMEDIATE")
 
 
 @cache

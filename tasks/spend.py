@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Date, and_, bindparam, exists, func, insert, or_, select, text, update
 
-from blocks.database import insert_new
 from blocks.schema import budget_days, executions, spend
 from blocks.units import format_dollars
 from tasks import outbox, tally
@@ -82,14 +81,17 @@ def reserve(
         raise ValueError(f"{micro} micro-dollars can't be reserved")
     at = utc(now)
     if micro:
-        spent = _lock(conn, domain, at.date())
-        _compare(domain_scope(domain), budgets.domain_day, spent[domain_scope(domain)], micro)
-        _compare(PLATFORM, budgets.platform_day, spent[PLATFORM], micro)
-        if budgets.run is not None:
-            _compare("run", budgets.run, _of_run(conn, execution_id), micro)
-        if budgets.execution is not None:
-            _compare("execution", budgets.execution, of_execution(conn, execution_id), micro)
-        _add(conn, domain, at.date(), micro)
+        committed = _add(conn, domain, at.date(), micro)
+        try:
+            _compare(domain_scope(domain), budgets.domain_day, committed[domain_scope(domain)] - micro, micro)
+            _compare(PLATFORM, budgets.platform_day, committed[PLATFORM] - micro, micro)
+            if budgets.run is not None:
+                _compare("run", budgets.run, _of_run(conn, execution_id), micro)
+            if budgets.execution is not None:
+                _compare("execution", budgets.execution, of_execution(conn, execution_id), micro)
+        except BudgetExceeded:
+            _add(conn, domain, at.date(), -micro)
+            raise
     values = {
         "of": execution_id,
         "domain": domain,
@@ -113,10 +115,9 @@ def settle(conn: Connection, reservation: Reservation, micro: int) -> None:
     changed = conn.execute(_SETTLE, given).first()
     if changed and micro != changed.reserved_micro:
         late = micro - changed.reserved_micro
-        _lock(conn, changed.domain, changed.day)
         _add(conn, changed.domain, changed.day, late)
-        row = conn.execute(_RAISE, {"of": reservation.execution_id, "late": late}).first()
-        if row:
+        if changed.outcome is not None:
+            row = conn.execute(_RAISE, {"of": reservation.execution_id, "late": late}).one()
             tally.cost(conn, row, late)
             outbox.put(conn, "execution", row.execution_id, utc())
 
@@ -160,21 +161,13 @@ def _compare(which: str, limit: int | None, spent: int, micro: int) -> None:
         raise BudgetExceeded(which, limit, spent, micro)
 
 
-def _lock(conn: Connection, domain: str, day: date) -> dict[str, int]:
-    """What is spent and reserved by scope. Others wait for these rows, always in the same order."""
-    scopes = (domain_scope(domain), PLATFORM)
-    rows = {"on": day, "scope": scopes[0]}
-    found = dict(conn.execute(_LOCK, rows).tuples().all())
-    if len(found) < len(scopes):
-        for scope in scopes:
-            insert_new(conn, budget_days, {"scope": scope, "day": day})
-        found = dict(conn.execute(_LOCK, rows).tuples().all())
-    return found
+def _add(conn: Connection, domain: str, day: date, micro: int) -> dict[str, int]:
+    """Change what is spent and reserved on a day; the new sums by scope.
 
-
-def _add(conn: Connection, domain: str, day: date, micro: int) -> None:
-    """Change the sums of locked rows."""
-    conn.execute(_ADD, {"on": day, "in_scope": domain_scope(domain), "more": micro})
+    Others wait for these rows until the transaction ends, always in the same order.
+    """
+    given = {"in_domain": domain_scope(domain), "on": day, "micro": micro}
+    return dict(conn.execute(_ADD, given).tuples().all())
 
 
 # Statements of every model turn, built once: building one takes longer than executing it.
@@ -185,18 +178,20 @@ _OF_EXECUTION = select(func.coalesce(func.sum(_COUNTED), 0)).where(_MINE)
 _OF_RUN = select(func.coalesce(func.sum(_COUNTED), 0)).where(
     spend.c.execution_id.in_(select(executions.c.execution_id).where(executions.c.run_id == _RUN))
 )
-_LOCK = (
-    select(budget_days.c.scope, budget_days.c.committed_micro)
-    .where(budget_days.c.day == bindparam("on"), budget_days.c.scope.in_((bindparam("scope"), PLATFORM)))
-    .order_by(budget_days.c.scope)
-    .with_for_update()
-)
-_ADD = (
-    update(budget_days)
-    .where(budget_days.c.day == bindparam("on"), budget_days.c.scope.in_((bindparam("in_scope"), PLATFORM)))
-    .values(committed_micro=budget_days.c.committed_micro + bindparam("more"))
-)
+_ADD = text(
+    f"INSERT INTO budget_days (scope, day, committed_micro) "
+    f"VALUES (:in_domain, :on, :micro), ('{PLATFORM}', :on, :micro) "
+    "ON CONFLICT (scope, day) DO UPDATE "
+    "SET committed_micro = budget_days.committed_micro + excluded.committed_micro "
+    "RETURNING scope, committed_micro"
+).bindparams(bindparam("on", type_=Date()))
 _RESERVE = insert(spend).values(run_id=_RUN).returning(spend.c.id)
+_OUTCOME = (
+    select(executions.c.outcome)
+    .where(executions.c.execution_id == bindparam("of"))
+    .scalar_subquery()
+    .label("outcome")
+)
 _ENDED = and_(executions.c.execution_id == bindparam("of"), executions.c.outcome.is_not(None))
 _SETTLE = (
     update(spend)
@@ -214,7 +209,7 @@ _SETTLE = (
         ),
     )
     .values(settled_micro=bindparam("cost"), lapsed=False)
-    .returning(spend.c.domain, spend.c.day, spend.c.reserved_micro)
+    .returning(spend.c.domain, spend.c.day, spend.c.reserved_micro, _OUTCOME)
 )
 _RAISE = (
     update(executions)
