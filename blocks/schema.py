@@ -98,6 +98,7 @@ triggers = Table(
     Index(None, "incident", "part_of", "created_at"),
     Index(None, "state", "next_attempt_at"),
     Index(None, "part_of"),
+    Index(None, "created_at"),
     _one_of("state", TRIGGER_STATES),
     _one_of("result", RESULTS),
 )

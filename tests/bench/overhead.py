@@ -1,25 +1,44 @@
-"""What the platform adds to Prefect: a manager→specialist run against bare flows of the same shape.
+"""What the platform adds to Prefect: a manager→specialist run against other flows of the same size.
 
-All run offline, in one process, against one server, in turns: as many subflows and tasks, all async. The
-tasks of the bare flow do nothing; those of the calling one make the run's tool calls, which ask the sample
-world's warehouse of tens of thousands of orders. Run it with `python -m tests.bench.overhead`.
+All run offline, against one server, in turns:
+
+- bare: as many subflows and tasks, which do nothing;
+- loop: as many tasks in one flow, one after the other;
+- calling: as the bare one, and its tasks make the run's tool calls, which ask the sample world's warehouse of
+  tens of thousands of orders;
+- durable: pydantic-ai's durable agent with the same turns and tools, in a process and an environment of its
+  own; its tools answer at once.
+
+Run it with `python -m tests.bench.overhead`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+import venv
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from blocks.home import ROOT
 from flows.cli import server
 from tests.worlds import STRAIGHT, draw_world, write_config
 
 ROUNDS = 7
+DURABLE = "pydantic-ai-slim[prefect]==2.59.0"
+"""The newest one that takes the Prefect of `requirements.lock`."""
+_ENVIRONMENT = ROOT / ".aspora" / "bench" / "pydantic-ai"
+_PROGRAM = Path(__file__).with_name("durable.py")
+
+Work = Callable[[], Awaitable[Any]]
 
 
 def measure(rounds: int = ROUNDS) -> dict[str, Any]:
@@ -51,22 +70,22 @@ async def _compare(rounds: int) -> dict[str, Any]:
 
     report = await ecm()
     subflows = [await _steps(each["execution_id"]) for each in report["executions"]]
-    flows: dict[str, Callable[[], Awaitable[Any]]] = {
-        "bare": _bare(subflows),
-        "calling": _bare(subflows, calls=True),
-        "run": ecm,
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in flows}
-    for number in range(rounds + 1):
-        for name, flow in flows.items():
-            taken = await _seconds(flow)
-            if number:
-                seconds[name].append(taken)
+    async with _durable(subflows) as durable:
+        flows: dict[str, Work] = {
+            "bare": _bare(subflows),
+            "loop": _loop(sum(map(len, subflows))),
+            "calling": _bare(subflows, calls=True),
+            "durable": durable,
+            "run": ecm,
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in flows}
+        for number in range(rounds + 1):
+            for name, flow in flows.items():
+                taken = await _seconds(flow)
+                if number:
+                    seconds[name].append(taken)
     result: dict[str, Any] = {"subflows": len(subflows), "tasks": sum(map(len, subflows))}
-    result |= {f"{name}_seconds": statistics.median(taken) for name, taken in seconds.items()}
-    result["ratio"] = result["run_seconds"] / result["bare_seconds"]
-    result["ratio_with_calls"] = result["run_seconds"] / result["calling_seconds"]
-    return result
+    return result | {f"{name}_seconds": statistics.median(taken) for name, taken in seconds.items()}
 
 
 async def _steps(execution_id: str) -> list[Any]:
@@ -77,13 +96,77 @@ async def _steps(execution_id: str) -> list[Any]:
         return await platform.database.read(lambda conn: journal.steps(conn, execution_id))
 
 
-async def _seconds(work: Callable[[], Awaitable[Any]]) -> float:
+@asynccontextmanager
+async def _durable(subflows: list[list[Any]]) -> AsyncIterator[Work]:
+    """Runs pydantic-ai's flow once each time it is called."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump([_turns(steps) for steps in subflows], file)
+        file.flush()
+        program = await asyncio.create_subprocess_exec(
+            str(_python()), str(_PROGRAM), file.name,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+        )  # fmt: skip
+
+        async def once() -> None:
+            if program.stdin is None or program.stdout is None:
+                raise RuntimeError("the durable agent has no pipes")
+            program.stdin.write(b"\n")
+            if not await program.stdout.readline():
+                raise RuntimeError("the durable agent has ended")
+
+        try:
+            yield once
+        finally:
+            if program.stdin:
+                program.stdin.close()
+            await program.wait()
+
+
+def _python() -> Path:
+    """The interpreter of pydantic-ai's environment, which is made at first use."""
+    python = _ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        venv.create(_ENVIRONMENT, with_pip=True)
+        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", DURABLE]
+        subprocess.run(command, check=True, stdout=sys.stderr)
+    return python
+
+
+def _turns(steps: list[Any]) -> list[list[dict[str, Any]]]:
+    """The calls of each turn."""
+    turns: list[list[dict[str, Any]]] = []
+    for step in steps:
+        if step.kind == "model":
+            turns.append([])
+        else:
+            turns[-1].append({"tool": step.name, "input": step.input, "output": step.output})
+    return [calls for calls in turns if calls]
+
+
+async def _seconds(work: Work) -> float:
     started = time.perf_counter()
     await work()
     return time.perf_counter() - started
 
 
-def _bare(subflows: list[list[Any]], calls: bool = False) -> Callable[[], Awaitable[None]]:
+def _loop(tasks: int) -> Work:
+    """A flow of so many tasks that do nothing."""
+    from prefect import flow, task
+    from prefect.cache_policies import NO_CACHE
+
+    @task(persist_result=False, cache_policy=NO_CACHE)
+    async def step() -> None:
+        return None
+
+    @flow(name="loop", persist_result=False)
+    async def loop() -> None:
+        for _ in range(tasks):
+            await step()
+
+    return loop
+
+
+def _bare(subflows: list[list[Any]], calls: bool = False) -> Work:
     """A flow of as many subflows, one after the other, each of as many tasks, idle or with its tool calls."""
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
@@ -118,5 +201,8 @@ def _bare(subflows: list[list[Any]], calls: bool = False) -> Callable[[], Awaita
 
 
 if __name__ == "__main__":
-    for name, value in measure().items():
+    found = measure()
+    for name, value in found.items():
         print(f"{name}: {value:.3g}")
+    for name in ("bare", "loop", "calling", "durable"):
+        print(f"ratio to {name}: {found['run_seconds'] / found[f'{name}_seconds']:.2f}")

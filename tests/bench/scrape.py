@@ -1,6 +1,6 @@
 """What a scrape costs as the record grows: from the totals, and for comparison by counting executions.
 
-Each size is a SQLite file of its own, filled with ended executions over thirty days, their triggers, and
+Each size is a SQLite file of its own, filled with ended executions over a year, their triggers, and
 corrections of one in a thousand. They are scraped in turns, so that a busy machine slows all alike.
 `python -m tests.bench.scrape [--sizes N,N,N]`.
 """
@@ -26,24 +26,26 @@ from tests.scraped import OPENMETRICS, project
 SIZES = (1_000, 100_000, 1_000_000)
 ROUNDS = 15
 COUNTED = "aspora_executions_total{"
+WORDS = " ".join(["the partner answers 429 since its limit was lowered;"] * 6)
 AT = "datetime('now', '-' || ago || ' seconds') || '.000000'"
 EXECUTIONS = """
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :size),
-  e AS (SELECT i, i % 3 AS skill, (i * 7919) % 1000 AS dice, (i * 104729) % 2592000 AS ago FROM n)
+  e AS (SELECT i, i % 3 AS skill, (i * 7919) % 1000 AS dice, (i * 104729) % 31536000 AS ago FROM n)
 INSERT INTO executions (execution_id, key, run_id, domain, skill_name, skill_role, model, provider,
-  started_at, finished_at, outcome, latency_seconds, cost_micro)
+  started_at, finished_at, outcome, latency_seconds, cost_micro, output_data)
 SELECT 'e-' || i, 'k-' || i, 'r-' || i / 4, 'ecm',
   CASE skill WHEN 0 THEN 'ecm-triage' WHEN 1 THEN 'ecm-diagnose' ELSE 'ecm-resolve' END,
   CASE skill WHEN 0 THEN 'manager' ELSE 'specialist' END,
   'claude-haiku-4.5', 'anthropic', {at}, {at},
   CASE WHEN dice < 930 THEN 'success' WHEN dice < 970 THEN 'partial' ELSE 'error' END,
-  dice / 20.0, dice FROM e
+  dice / 20.0, dice,
+  '{{"root_cause": "fault ' || dice || ' at lulu: ' || :words || '", "confidence": "high"}}' FROM e
 """
 TRIGGERS = """
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < :size / 4)
 INSERT INTO triggers (id, source, domain, dedupe_key, run_id, state, result, created_at, started_at)
 SELECT 't-' || i, 'run', 'ecm', 'd-' || i, 'r-' || i, 'done', 'completed', {at}, {at}
-FROM (SELECT i, (i * 104729) % 2592000 AS ago FROM n) AS dated
+FROM (SELECT i, (i * 104729) % 31536000 AS ago FROM n) AS dated
 """
 CORRECTIONS = """
 INSERT INTO corrections (execution_id, correction, corrected_by, via, created_at)
@@ -73,21 +75,22 @@ class Scrape:
 def measure(sizes: Sequence[int] = SIZES) -> list[Scrape]:
     """A scrape at each size."""
     with tempfile.TemporaryDirectory() as folder:
-        databases = [_filled(Path(folder) / f"{size}.db", size) for size in sizes]
+        databases = [filled(Path(folder) / f"{size}.db", size) for size in sizes]
         ours, scans = _medians(databases, _scrape, ROUNDS), _medians(databases, _scan, 3)
         for database in databases:
             database.close()
     return [Scrape(*each) for each in zip(sizes, ours, scans, strict=True)]
 
 
-def _filled(path: Path, size: int) -> Database:
+def filled(path: Path, size: int) -> Database:
     """A record of so many executions, as the migration that made the totals counts them."""
     database = Database(f"sqlite:///{path}")
     database.migrate()
 
     def fill(conn: Connection) -> None:
         for statement in (EXECUTIONS, TRIGGERS):
-            conn.execute(text(statement.format(at=AT)), {"size": size})
+            given = {"size": size, "words": WORDS} if ":words" in statement else {"size": size}
+            conn.execute(text(statement.format(at=AT)), given)
         conn.exec_driver_sql(CORRECTIONS)
         cases = " ".join(f"WHEN latency_seconds <= {each} THEN '{each:g}'" for each in totals_0004.BUCKETS)
         conn.exec_driver_sql(totals_0004.TOTALS.format(bucket=f"CASE {cases} ELSE '+Inf' END"))
@@ -100,11 +103,15 @@ def _filled(path: Path, size: int) -> Database:
     return database
 
 
-def _scrape(database: Database) -> bytes:
+def scraped(conn: Connection) -> bytes:
+    """What Prometheus is told."""
     known = exposition.known(project(), "anthropic")
-    destinations = ["langfuse", "opik"]
-    found = database.read_now(lambda conn: reading.read(conn, known.scopes, destinations))
+    found = reading.read(conn, known.scopes, ["langfuse", "opik"])
     return series.text(exposition.metrics(found, known), OPENMETRICS)[0]
+
+
+def _scrape(database: Database) -> bytes:
+    return database.read_now(scraped)
 
 
 def _scan(database: Database) -> object:
