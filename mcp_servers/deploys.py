@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from blocks import home
 from blocks.config import Config, Identifier
 from blocks.units import parse_duration
+from blocks.warehouse import read_only
 from mcp_servers import change_records, log_lines
 from mcp_servers.change_records import Change
 from mcp_servers.serve import serve
@@ -244,12 +245,12 @@ def _connection(options: TableOptions, base: Path) -> Iterator[sa.Connection]:
             raise ChangesError(f"there is no file {path}; see mcp_servers: table: url")
         url = url.set(database=str(path))
     engine = sa.create_engine(url, poolclass=sa.NullPool)
+    if url.get_backend_name() in ("postgresql", "redshift"):
+        read_only(engine)
     try:
         with engine.connect() as connection:
             if local:
                 connection.execute(sa.text("PRAGMA query_only = ON"))
-            elif url.get_backend_name() in ("postgresql", "redshift"):
-                connection.execute(sa.text("SET TRANSACTION READ ONLY"))
             yield connection
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip()

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from blocks import home
 from blocks.config import Identifier
+from blocks.warehouse import read_only
 from mcp_servers import log_lines
 from mcp_servers.log_files import OutOfTime, Reading
 from mcp_servers.log_lines import Record
@@ -116,22 +117,18 @@ class LogTable:
         if file and file != ":memory:" and not Path(file).exists():
             raise LogTableError(f"log table {self}: there is no such file; see mcp_servers: table: url")
         engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+        if engine.dialect.name in ("postgresql", "redshift"):
+            read_only(engine)
         try:
             with engine.connect() as connection:
-                _forbid_writing(connection)
+                if engine.dialect.name == "sqlite":
+                    connection.execute(sa.text("PRAGMA query_only = ON"))
                 yield connection
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).strip()
             raise LogTableError(f"log table {self}: {reason}; see mcp_servers: table: columns") from error
         finally:
             engine.dispose()
-
-
-def _forbid_writing(connection: sa.Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.execute(sa.text("PRAGMA query_only = ON"))
-    elif connection.dialect.name in ("postgresql", "redshift"):
-        connection.execute(sa.text("SET TRANSACTION READ ONLY"))
 
 
 def _bound(moment: float, probe: object, direction: int) -> Any:

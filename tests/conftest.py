@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.harness", "tests.postgres"]
+pytest_plugins = ["tests.harness", "tests.postgres", "tests.redshift"]
 
 
 @pytest.hookimpl(tryfirst=True)

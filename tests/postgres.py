@@ -41,7 +41,14 @@ def _hasten(url: sa.URL) -> None:
     engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql+psycopg2", "redshift+psycopg2"])
+@pytest.fixture(
+    params=[
+        "sqlite",
+        "postgresql+psycopg2",
+        "redshift+psycopg2",
+        pytest.param("redshift+redshift_connector", marks=pytest.mark.full),
+    ]
+)
 def order_book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Book]:
     """A database with an order table to fill, once for each way to read one."""
     from tests.warehouse_orders import Book
@@ -52,7 +59,10 @@ def order_book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Book]
     else:
         server: sa.URL = request.getfixturevalue("postgres")
         writer = sa.create_engine(server)
-        read_by = server.set(drivername=request.param).update_query_dict({"sslmode": "disable"})
-        url = read_by.render_as_string(hide_password=False)
+        if request.param.endswith("redshift_connector"):
+            url = request.getfixturevalue("relay").url(request.param)
+        else:
+            read_by = server.set(drivername=request.param).update_query_dict({"sslmode": "disable"})
+            url = read_by.render_as_string(hide_password=False)
     yield Book(writer, url)
     writer.dispose()

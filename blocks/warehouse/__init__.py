@@ -4,6 +4,7 @@ from blocks.warehouse.condition import ConditionError, compile_condition, condit
 from blocks.warehouse.engine import Reader, Warehouse, WarehouseError
 from blocks.warehouse.mapping import BoundTable, Kind, MappingError, bind
 from blocks.warehouse.moment import EPOCH, Moment, well_formed
+from blocks.warehouse.readonly import read_only
 
 __all__ = [
     "EPOCH",
@@ -18,5 +19,6 @@ __all__ = [
     "bind",
     "compile_condition",
     "condition_columns",
+    "read_only",
     "well_formed",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -21,6 +22,8 @@ from sqlalchemy.pool import NullPool
 from blocks.config import Warehouse as Settings
 from blocks.home import resolve
 from blocks.secrets import secret
+from blocks.warehouse.readonly import read_only
+from blocks.warehouse.refusal import explained, said
 
 T = TypeVar("T")
 
@@ -108,27 +111,23 @@ class Warehouse:
 
     def _read(self, work: Callable[[Reader], T]) -> T:
         with self._errors(), self.engine.connect() as connection:
-            return work(Reader(connection))
+            try:
+                return work(Reader(connection))
+            except OSError:
+                connection.invalidate()
+                raise
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:
-            raise WarehouseError(self._explain(str(error.orig))) from None
-        except SQLAlchemyError as error:
-            raise WarehouseError(self._explain(str(error))) from None
+            raise WarehouseError(self._explain(said(error.orig))) from None
+        except (SQLAlchemyError, OSError) as error:
+            raise WarehouseError(self._explain(said(error))) from None
 
     def _explain(self, reason: str) -> str:
-        reason = " ".join(self._redact(reason).split())
-        if reason == "interrupted" or "statement timeout" in reason:
-            limit = self._timeout.total_seconds()
-            return f"{self.name} took longer than statement_timeout ({limit:g} s)"
-        if "locked" in reason:
-            return f"{self.name} is locked by a writer; try again when its load has finished"
-        if "not a database" in reason:
-            return f"{self.name} is no SQLite database; check warehouse.url"
-        return f"{self.name}: {reason[:500]}"
+        return explained(self.name, self._redact(reason), self._timeout.total_seconds())
 
     def _redact(self, text: str) -> str:
         query = [(key, value) for key, value in self._url.query.items() if isinstance(value, str)]
@@ -182,23 +181,33 @@ def _sqlite_engine(path: Path, timeout: timedelta) -> sa.Engine:
 @cache
 def _server_engine(url: sa.URL, timeout: timedelta) -> sa.Engine:
     engine = sa.create_engine(
-        url,
-        connect_args=_connect_args(url),
-        pool_size=_PARALLEL,
-        pool_pre_ping=True,
-        pool_recycle=1800,
-        hide_parameters=True,
+        url, connect_args=_connect_args(url, timeout), hide_parameters=True, **_pool(url)
     )
-    sa.event.listen(engine, "begin", _read_only(timeout))
+    read_only(engine)
+    sa.event.listen(engine, "begin", _limited(timeout))
     return engine
 
 
-def _connect_args(url: sa.URL) -> dict[str, Any]:
+def _pool(url: sa.URL) -> dict[str, Any]:
+    """redshift_connector doesn't tell that a kept connection was dropped, so none is kept."""
     if url.get_driver_name() == "redshift_connector":
-        return {"timeout": _CONNECT_SECONDS}
+        return {"poolclass": NullPool}
+    return {"pool_size": _PARALLEL, "pool_pre_ping": True, "pool_recycle": 1800}
+
+
+def _connect_args(url: sa.URL, timeout: timedelta) -> dict[str, Any]:
+    if url.get_driver_name() == "redshift_connector":
+        # Its timeout is that of every read from the socket, an answer's included.
+        return {**_switches(url), "timeout": ceil(timeout.total_seconds()) + _CONNECT_SECONDS}
     if "connect_timeout" in url.query:
         return {}
     return {"connect_timeout": _CONNECT_SECONDS}
+
+
+def _switches(url: sa.URL) -> dict[str, bool]:
+    """The URL's `iam=true` and its like as redshift_connector takes them; it compares them with True."""
+    texts = {name: text.lower() for name, text in url.query.items() if isinstance(text, str)}
+    return {name: text == "true" for name, text in texts.items() if text in ("true", "false")}
 
 
 def _sqlite_connector(path: Path, timeout: timedelta) -> Callable[[], sqlite3.Connection]:
@@ -218,11 +227,10 @@ def _sqlite_connector(path: Path, timeout: timedelta) -> Callable[[], sqlite3.Co
     return connect
 
 
-def _read_only(timeout: timedelta) -> Callable[[sa.Connection], None]:
+def _limited(timeout: timedelta) -> Callable[[sa.Connection], None]:
     milliseconds = max(1, int(timeout.total_seconds() * 1000))
 
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
 
     return begin

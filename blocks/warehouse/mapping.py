@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from blocks.warehouse.engine import Reader, WarehouseError
 from blocks.warehouse.moment import Moment, Style, iso_style
+from blocks.warehouse.refusal import undefined
 
 Kind = Literal["moment", "number", "text", "any"]
 """What a column must hold. `any` reads as text unless it is text or a number."""
@@ -30,10 +31,20 @@ _TYPES: dict[int, tuple[str, Kind]] = {
     1042: ("char", "text"),
     1043: ("varchar", "text"),
     1082: ("date", "any"),
+    1083: ("time", "any"),
     1114: ("timestamp", "moment"),
     1184: ("timestamp with time zone", "moment"),
+    1188: ("interval year to month", "any"),
+    1190: ("interval day to second", "any"),
+    1266: ("time with time zone", "any"),
     1700: ("numeric", "number"),
+    2950: ("uuid", "any"),
+    3000: ("geometry", "any"),
+    3001: ("geography", "any"),
+    4000: ("super", "any"),
+    6551: ("varbyte", "any"),
 }
+"""Column types by their number on the wire; from 1188 on, but for numeric and uuid, Redshift's own."""
 _STYLES: dict[str, Style] = {"timestamp": "naive", "timestamp with time zone": "aware"}
 _WANTED = {
     "moment": "a timestamp in UTC (in SQLite as text such as 2026-02-17 08:00:23)",
@@ -142,7 +153,9 @@ def _columns(reader: Reader, key: str, table: str, source: sa.TableClause) -> di
         with reader.connection.execute(statement) as result:
             cursor: Any = result.cursor
             return {column[0]: _declared(column[1]) for column in cursor.description}
-    except DBAPIError:
+    except DBAPIError as error:
+        if not undefined(error):
+            raise
         reader.connection.rollback()
         tables = _tables(reader)
         if table.lower() in (known.lower() for known in tables):
@@ -205,4 +218,6 @@ def _typed(column: sa.ColumnElement[Any], kind: Kind, found: _Found) -> sa.Colum
         return sa.type_coerce(column, Moment(found.style))
     if kind == "number" or found.kinds & {"text", "number"}:
         return column
+    if found.shown == "boolean":  # which Redshift doesn't cast to text
+        return sa.case((column, "true"), (sa.not_(column), "false"))
     return sa.cast(column, sa.String)
