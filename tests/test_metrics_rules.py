@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from blocks.database import Database
+from blocks.home import ROOT
 from tests import needs
 from tests.gateway_world import empty_record
 from tests.monitored import PROMETHEUS, RULES, alertmanager
@@ -18,6 +19,8 @@ from tests.scraped import samples, written
 
 TESTS = [path for path in sorted((PROMETHEUS / "tests").glob("*.yml")) if path.name != "naive.yml"]
 ALERTMANAGER = PROMETHEUS.parent / "alertmanager" / "alertmanager.yml"
+RUNBOOKS = ROOT / "docs" / "alerts.md"
+PARTS = ("It means", "Look first", "Page")
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -70,20 +73,59 @@ def test_every_alert_is_proven_to_fire_and_not_to() -> None:
         assert rule["annotations"].keys() & {"action", "runbook"}
 
 
-def test_rules_ask_for_what_is_told(tmp_path: Path) -> None:
-    """Every metric and label that they name."""
+def sections() -> dict[str, str]:
+    """The runbook of each alert."""
+    _, *parts = re.split(r"^## ", RUNBOOKS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {title: text for title, _, text in (part.partition("\n") for part in parts)}
+
+
+def queries() -> list[str]:
+    """The runbooks' PromQL."""
+    return re.findall(
+        r"^```promql\n(.*?)^```", RUNBOOKS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+def test_every_alert_has_its_runbook_and_no_runbook_is_without_an_alert() -> None:
+    found = sections()
+    assert list(found) == [rule["alert"] for rule in rules(RULES[1])]
+    for rule in rules(RULES[1]):
+        assert rule["annotations"]["guide"] == f"docs/alerts.md#{rule['alert'].lower()}"
+        assert [part for part in PARTS if f"**{part}**" not in found[rule["alert"]]] == [], rule["alert"]
+        assert "```sh\n" in found[rule["alert"]] and "```promql\n" in found[rule["alert"]]
+
+
+@pytest.mark.full
+def test_the_runbooks_queries_are_understood(tmp_path: Path) -> None:
+    listed = [{"record": f"q{number}", "expr": query} for number, query in enumerate(queries())]
+    path = tmp_path / "queries.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "runbooks", "rules": listed}]}))
+    done = promtool("check", "rules", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def told(tmp_path: Path) -> set[str]:
+    """The metrics of a gateway."""
     path = tmp_path / "record.db"
     path.write_bytes(empty_record())
     database = Database(f"sqlite:///{path}")
     found = samples(written(database, destinations=["opik"]))
     database.close()
-    names, recorded = {name for name, _ in found}, {rule["record"] for rule in rules(RULES[0])}
+    return {name for name, _ in found} | {"aspora_skill_latency_seconds_count"}
+
+
+def test_rules_ask_for_what_is_told(tmp_path: Path) -> None:
+    """Every metric and label that they name; the runbooks' queries too."""
+    names, recorded = told(tmp_path), {rule["record"] for rule in rules(RULES[0])}
+    for query in queries():
+        words = set(re.findall(r"\baspora[a-z0-9_:]+", query))
+        assert words <= names | recorded and (words or 'up{job="aspora"}' in query), query
     asked: set[str] = set()
     for rule in (*rules(RULES[0]), *rules(RULES[1])):
         words = set(re.findall(r"\baspora[a-z0-9_:]+", rule["expr"]))
         asked |= words
         assert words or 'up{job="aspora"}' in rule["expr"]
-    assert asked - recorded <= names | {"aspora_skill_latency_seconds_count"}
+    assert asked - recorded <= names
     assert recorded <= asked
 
 
