@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,9 @@ from tests.up_world import TOKEN, Up
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NEVER_END = ("make test", "make up", "make eval", "make faults")
-"""CI runs the tests by itself, test_up what `make up` runs, test_quality a small `make eval`, and test_faults
-a short course of faults."""
+NEVER_END = ("make test", "make up", "make eval", "make faults", "make setup")
+"""CI runs the tests itself, and `make setup` before them; test_up what `make up` runs, test_quality a small
+`make eval`, and test_faults a short course of faults."""
 NEEDS_THE_PLATFORM = ("curl ", ".venv/bin/aspora blocks")
 """Run while `aspora up` runs."""
 NEEDS_A_SERVER = ("prefect",)
@@ -61,6 +63,47 @@ def test_the_readme_from_the_first_command_to_the_approved_fix(environment: dict
     assert done.returncode == 0, done.stderr
     assert "still need it" in done.stdout
     assert "no fix waits" in run("aspora approvals", environment).stdout.lower()
+
+
+def section(page: Path, title: str) -> list[str]:
+    """The shell blocks of a page's section."""
+    text = page.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2]
+    return SHELL.findall(text.partition("\n## ")[0])
+
+
+@pytest.mark.full
+def test_what_was_backed_up_comes_back_and_no_fix_is_carried_out_twice(tmp_path: Path) -> None:
+    """Backup and restore, by the commands of the page."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "ASPORA_HOME": str(tmp_path), "PATH": path, "PREFECT_API_URL": ""}
+    backup, restore, *_ = section(ROOT / "docs" / "operating.md", "Backup and restore")
+    assert run("aspora run ecm", environment).returncode == 4
+    waiting = run("aspora approvals --json", environment).stdout
+    kept = run("aspora executions --json", environment).stdout
+    id = re.search(r"apr-\w+", waiting)
+    assert id
+
+    done = run(backup, environment)
+    assert done.returncode == 0, done.stderr
+    approve = f"aspora approve {id[0]} --as reader"
+    assert run(approve, environment).returncode == 0
+    called = requests(tmp_path)
+    assert called
+    assert run("aspora executions --json", environment).stdout != kept
+
+    done = run(restore, environment)
+    assert done.returncode == 0, done.stderr
+    assert run("aspora executions --json", environment).stdout == kept
+    assert run("aspora approvals --json", environment).stdout == waiting
+    again = run(approve, environment)
+    assert again.returncode == 0, again.stderr
+    assert requests(tmp_path) == called
+
+
+def requests(home: Path) -> list[str]:
+    """The idempotency keys that the sample company was called with."""
+    with closing(sqlite3.connect(home / "sample" / "truth" / "company.db")) as company:
+        return sorted(row[0] for row in company.execute("SELECT key FROM requests"))
 
 
 @pytest.mark.full
