@@ -147,3 +147,20 @@ def test_every_link_leads_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+UNSOURCED = ("none found", "what you write", "the tools you write", "the nodes you write", "does not apply")
+
+
+def test_what_is_said_of_others_has_a_source() -> None:
+    """Each cell of the comparison about another project names one, and each source is named somewhere."""
+    text = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    table, sources = text.partition("\n## ")[0], dict(re.findall(r"^\[(\w+)\]: (\S+)$", text, re.MULTILINE))
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
+    assert {len(row) for row in rows} == {6}
+    for title, _, *others in rows:
+        for cell in others if title != "read" else ():
+            named = set(re.findall(r"\[(\w\d+)\]", cell))
+            assert named <= set(sources), cell
+            assert named or "](" in cell or cell.startswith(UNSOURCED), f"{title}: {cell}"
+    assert set(sources) == set(re.findall(r"\[(\w\d+)\](?!:)", text))
