@@ -35,8 +35,8 @@ lint: $(READY) ## ruff, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## speed, as ratios in one run
-	$(BIN)/aspora bench
+bench: $(READY) ## speed, as ratios in one run, into docs/performance.md
+	$(BIN)/aspora bench --page docs/performance.md
 
 eval: $(READY) ## quality: every evaluation on the data that is there, into docs/quality.md
 	$(BIN)/aspora eval --page docs/quality.md

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection, Date, and_, bindparam, exists, func, insert, or_, select, text, update
 
+from blocks.database import Prepared
 from blocks.schema import budget_days, executions, spend
 from blocks.units import format_dollars
 from tasks import outbox, tally
@@ -38,6 +39,8 @@ class Reservation:
     execution_id: str
     sequence: int
     micro: int
+    domain: str
+    day: date
 
 
 class BudgetExceeded(Exception):
@@ -81,29 +84,18 @@ def reserve(
         raise ValueError(f"{micro} micro-dollars can't be reserved")
     at = utc(now)
     if micro:
-        committed = _add(conn, domain, at.date(), micro)
-        try:
-            _compare(domain_scope(domain), budgets.domain_day, committed[domain_scope(domain)] - micro, micro)
-            _compare(PLATFORM, budgets.platform_day, committed[PLATFORM] - micro, micro)
-            if budgets.run is not None:
-                _compare("run", budgets.run, _of_run(conn, execution_id), micro)
-            if budgets.execution is not None:
-                _compare("execution", budgets.execution, of_execution(conn, execution_id), micro)
-        except BudgetExceeded:
-            _add(conn, domain, at.date(), -micro)
-            raise
+        _commit(conn, domain, execution_id, micro, budgets, at.date())
     values = {
         "of": execution_id,
-        "domain": domain,
-        "day": at.date(),
-        "execution_id": execution_id,
-        "sequence": sequence,
-        "reserved_micro": micro,
-        "lease_until": at + lease,
-        "created_at": at,
+        "in_domain": domain,
+        "on": at.date(),
+        "place": sequence,
+        "micro": micro,
+        "until": at + lease,
+        "at": at,
     }
-    id_ = conn.execute(_RESERVE, values).scalar_one()
-    return Reservation(id=id_, execution_id=execution_id, sequence=sequence, micro=micro)
+    ((id_,),) = _RESERVE.execute(conn, values).rows
+    return Reservation(id_, execution_id, sequence, micro, domain, at.date())
 
 
 def settle(conn: Connection, reservation: Reservation, micro: int) -> None:
@@ -112,11 +104,12 @@ def settle(conn: Connection, reservation: Reservation, micro: int) -> None:
     What an ended execution cost is known and counted: it can still rise, and never falls.
     """
     given = {"reservation": reservation.id, "of": reservation.execution_id, "cost": micro}
-    changed = conn.execute(_SETTLE, given).first()
-    if changed and micro != changed.reserved_micro:
-        late = micro - changed.reserved_micro
-        _add(conn, changed.domain, changed.day, late)
-        if changed.outcome is not None:
+    for reserved, outcome in _SETTLE.execute(conn, given).rows:
+        if reserved == micro:
+            return
+        late = micro - reserved
+        _add(conn, reservation.domain, reservation.day, late)
+        if outcome is not None:
             row = conn.execute(_RAISE, {"of": reservation.execution_id, "late": late}).one()
             tally.cost(conn, row, late)
             outbox.put(conn, "execution", row.execution_id, utc())
@@ -130,17 +123,17 @@ def lapse(conn: Connection, now: datetime | None = None) -> int:
 
 def close(conn: Connection, execution_id: str) -> None:
     """Settle what an ending execution has still open, lost turns, at what was reserved."""
-    conn.execute(_CLOSE, {"of": execution_id})
+    _CLOSE.execute(conn, {"of": execution_id})
 
 
 def of_execution(conn: Connection, execution_id: str) -> int:
     """Micro-dollars spent and reserved by an execution."""
-    return int(conn.execute(_OF_EXECUTION, {"of": execution_id}).scalar_one())
+    return int(_OF_EXECUTION.execute(conn, {"of": execution_id}).rows[0][0])
 
 
 def _of_run(conn: Connection, execution_id: str) -> int:
     """Micro-dollars spent and reserved by all executions of an execution's run."""
-    return int(conn.execute(_OF_RUN, {"of": execution_id}).scalar_one())
+    return int(_OF_RUN.execute(conn, {"of": execution_id}).rows[0][0])
 
 
 def of_day(conn: Connection, domain: str = "", day: date | None = None) -> int:
@@ -156,6 +149,23 @@ def domain_scope(domain: str) -> str:
     return f"domain:{domain}"
 
 
+def _commit(
+    conn: Connection, domain: str, execution_id: str, micro: int, budgets: Budgets, day: date
+) -> None:
+    """Add to what is spent and reserved on a day, unless that would pass a budget."""
+    scope, committed = domain_scope(domain), _add(conn, domain, day, micro)
+    try:
+        _compare(scope, budgets.domain_day, committed[scope] - micro, micro)
+        _compare(PLATFORM, budgets.platform_day, committed[PLATFORM] - micro, micro)
+        if budgets.run is not None:
+            _compare("run", budgets.run, _of_run(conn, execution_id), micro)
+        if budgets.execution is not None:
+            _compare("execution", budgets.execution, of_execution(conn, execution_id), micro)
+    except BudgetExceeded:
+        _add(conn, domain, day, -micro)
+        raise
+
+
 def _compare(which: str, limit: int | None, spent: int, micro: int) -> None:
     if limit is not None and spent + micro > limit:
         raise BudgetExceeded(which, limit, spent, micro)
@@ -167,25 +177,42 @@ def _add(conn: Connection, domain: str, day: date, micro: int) -> dict[str, int]
     Others wait for these rows until the transaction ends, always in the same order.
     """
     given = {"in_domain": domain_scope(domain), "on": day, "micro": micro}
-    return dict(conn.execute(_ADD, given).tuples().all())
+    return dict(_ADD.execute(conn, given).rows)
 
 
 # Statements of every model turn, built once: building one takes longer than executing it.
 
 _MINE = spend.c.execution_id == bindparam("of")
 _RUN = select(executions.c.run_id).where(executions.c.execution_id == bindparam("of")).scalar_subquery()
-_OF_EXECUTION = select(func.coalesce(func.sum(_COUNTED), 0)).where(_MINE)
-_OF_RUN = select(func.coalesce(func.sum(_COUNTED), 0)).where(
-    spend.c.execution_id.in_(select(executions.c.execution_id).where(executions.c.run_id == _RUN))
+_OF_EXECUTION = Prepared(select(func.coalesce(func.sum(_COUNTED), 0)).where(_MINE))
+_OF_RUN = Prepared(
+    select(func.coalesce(func.sum(_COUNTED), 0)).where(
+        spend.c.execution_id.in_(select(executions.c.execution_id).where(executions.c.run_id == _RUN))
+    )
 )
-_ADD = text(
-    f"INSERT INTO budget_days (scope, day, committed_micro) "
-    f"VALUES (:in_domain, :on, :micro), ('{PLATFORM}', :on, :micro) "
-    "ON CONFLICT (scope, day) DO UPDATE "
-    "SET committed_micro = budget_days.committed_micro + excluded.committed_micro "
-    "RETURNING scope, committed_micro"
-).bindparams(bindparam("on", type_=Date()))
-_RESERVE = insert(spend).values(run_id=_RUN).returning(spend.c.id)
+_ADD = Prepared(
+    text(
+        f"INSERT INTO budget_days (scope, day, committed_micro) "
+        f"VALUES (:in_domain, :on, :micro), ('{PLATFORM}', :on, :micro) "
+        "ON CONFLICT (scope, day) DO UPDATE "
+        "SET committed_micro = budget_days.committed_micro + excluded.committed_micro "
+        "RETURNING scope, committed_micro"
+    ).bindparams(bindparam("on", type_=Date()))
+)
+_RESERVE = Prepared(
+    insert(spend)
+    .values(
+        run_id=_RUN,
+        domain=bindparam("in_domain"),
+        day=bindparam("on"),
+        execution_id=bindparam("of"),
+        sequence=bindparam("place"),
+        reserved_micro=bindparam("micro"),
+        lease_until=bindparam("until"),
+        created_at=bindparam("at"),
+    )
+    .returning(spend.c.id)
+)
 _OUTCOME = (
     select(executions.c.outcome)
     .where(executions.c.execution_id == bindparam("of"))
@@ -193,7 +220,7 @@ _OUTCOME = (
     .label("outcome")
 )
 _ENDED = and_(executions.c.execution_id == bindparam("of"), executions.c.outcome.is_not(None))
-_SETTLE = (
+_SETTLE = Prepared(
     update(spend)
     .where(
         spend.c.id == bindparam("reservation"),
@@ -209,7 +236,7 @@ _SETTLE = (
         ),
     )
     .values(settled_micro=bindparam("cost"), lapsed=False)
-    .returning(spend.c.domain, spend.c.day, spend.c.reserved_micro, _OUTCOME)
+    .returning(spend.c.reserved_micro, _OUTCOME)
 )
 _RAISE = (
     update(executions)
@@ -218,4 +245,4 @@ _RAISE = (
     .returning(executions)
 )
 _LAPSED = {"settled_micro": spend.c.reserved_micro, "lapsed": True}
-_CLOSE = update(spend).where(_MINE, spend.c.settled_micro.is_(None)).values(**_LAPSED)
+_CLOSE = Prepared(update(spend).where(_MINE, spend.c.settled_micro.is_(None)).values(**_LAPSED))
