@@ -30,12 +30,17 @@ def is_free(owner: str | None, lease_until: datetime | None, now: datetime) -> b
 
 def is_gone(owner: str) -> bool:
     """Whether the owner's process ran on this host and has ended. False when that can't be told."""
-    host, _, rest = owner.partition(":")
+    _, _, rest = owner.partition(":")
     pid, _, rest = rest.partition(":")
     started = rest.partition(":")[0]
-    if host != _host() or not pid.isdigit():
+    if not is_here(owner) or not pid.isdigit():
         return False
     return _start_time(int(pid)) != started
+
+
+def is_here(owner: str) -> bool:
+    """Whether the owner's process ran on this host."""
+    return owner.partition(":")[0] == _host()
 
 
 @cache

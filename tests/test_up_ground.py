@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, Worker
 from prefect.states import AwaitingRetry, Completed, Pending, Running
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,7 +20,7 @@ from flows.cli.alone import alone
 from flows.cli.errors import Usage
 from flows.cli.ports import free_port, port_of
 from flows.cli.turns import Turns
-from flows.worker.pool import GONE, UNSTARTED, is_lost, is_over
+from flows.worker.pool import GONE, UNSTARTED, WORKER, is_lost, is_over, silent
 from tasks import lease
 from tasks.clock import utc
 
@@ -136,3 +136,41 @@ def test_a_run_is_over_that_has_not_been_under_way_for_a_while(
 ) -> None:
     run = FlowRun(flow_id=uuid4(), state=state(timestamp=utc() - age))
     assert is_over(run) is over
+
+
+@pytest.mark.parametrize(
+    ("process", "worker", "lost"),
+    [
+        ("elsewhere:1:1", "dead", True),
+        ("elsewhere:1:1", "alive", False),
+        ("elsewhere:1:1", None, False),
+        (lease.process(os.getpid()), "dead", False),
+    ],
+    ids=["its-worker-is-dead", "its-worker-lives", "no-worker", "it-is-seen-to-live"],
+)
+def test_a_run_of_another_host_is_lost_with_its_worker(process: str, worker: str | None, lost: bool) -> None:
+    run = FlowRun(
+        flow_id=uuid4(),
+        state=Running(timestamp=utc() - 2 * GONE),
+        infrastructure_pid=process,
+        labels={WORKER: worker} if worker else {},
+    )
+    assert is_lost(run, {"dead"}) is lost
+
+
+def test_a_worker_is_dead_whose_heartbeats_stopped_while_others_went_on() -> None:
+    pool, now = uuid4(), utc()
+    beats = {"mine": 0, "late": 80, "dead": 100}
+    workers = [
+        Worker(
+            name=name,
+            work_pool_id=pool,
+            last_heartbeat_time=now - timedelta(seconds=age),
+            heartbeat_interval_seconds=30,
+        )
+        for name, age in beats.items()
+    ]
+    workers.append(Worker(name="never", work_pool_id=pool))
+    assert silent(workers) == {"dead"}
+    assert silent(workers[2:]) == set()
+    assert silent([]) == set()

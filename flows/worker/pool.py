@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType, Worker
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.exceptions import PrefectHTTPStatusError
@@ -51,11 +51,17 @@ GONE = timedelta(seconds=10)
 """So long after its last change, a run is lost whose process is gone."""
 UNSTARTED = timedelta(seconds=60)
 """So long after it was taken, a run is lost that has no process."""
+BEAT_SECONDS = 30
+"""Between two heartbeats of a worker that does not say."""
+SILENT_BEATS = 3
+"""So many heartbeats missed, and a worker of another host is taken for dead, with its runs."""
 ATTEMPTS = 3
 """So often a run is started again whose process was lost."""
 UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 WAITING = ("Scheduled", "AwaitingRetry", "Resuming")
 """States of runs that may be fetched."""
+WORKER = "prefect.worker.name"
+"""The label by which Prefect tells whose run it is."""
 ENDED = "The process of this run has ended"
 ORPHANED = "The run that this was part of is not under way; its process was killed while this began."
 LOST = "The process of this run is gone: its worker was stopped or killed."
@@ -164,13 +170,20 @@ class WarmWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, ForkResul
 
     async def _find_lost(self) -> None:
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
-        for flow_run in await self._read(None, UNDER_WAY, work_pool_filter=pool):
-            if flow_run.id not in self._under_way and is_lost(flow_run):
+        under_way = await self._read(None, UNDER_WAY, work_pool_filter=pool)
+        others = [flow_run for flow_run in under_way if flow_run.id not in self._under_way]
+        dead = await self._dead() if others else ()
+        for flow_run in others:
+            if is_lost(flow_run, dead):
                 await self._lost(flow_run)
         for flow_run in await self._read(None, UNDER_WAY, subflows=True):
             parent = await self._parent(flow_run)
             if parent.work_pool_name == self._work_pool_name and is_over(parent):
                 await self._end_subflows(parent.id, Crashed(message=ORPHANED))
+
+    async def _dead(self) -> Container[object]:
+        """Names of the pool's workers that are silent."""
+        return silent(await self.client.read_workers_for_work_pool(self._work_pool_name))
 
     async def _parent(self, flow_run: FlowRun) -> FlowRun:
         """The run that a subflow is part of; itself if it is none."""
@@ -219,18 +232,37 @@ class WarmWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, ForkResul
         await self.client.set_flow_run_state(id, state, force=True)
 
 
-def is_lost(flow_run: FlowRun) -> bool:
+def is_lost(flow_run: FlowRun, dead: Container[object] = ()) -> bool:
     """Whether a run's process has been gone for a while, or it was given none for too long.
 
     A run that was suspended has the name of its former process until it gets its new one.
+
+    Args:
+        dead: names of workers that are; what they ran on other hosts is lost.
     """
     since = utc() - flow_run.state.timestamp if flow_run.state else UNSTARTED
-    if flow_run.infrastructure_pid:
-        return since > GONE and lease.is_gone(flow_run.infrastructure_pid)
-    return since > UNSTARTED
+    process = flow_run.infrastructure_pid
+    if not process:
+        return since > UNSTARTED
+    gone = lease.is_gone(process) or (not lease.is_here(process) and flow_run.labels.get(WORKER) in dead)
+    return since > GONE and gone
 
 
 def is_over(flow_run: FlowRun) -> bool:
     """Whether a run has not been under way for a while: nothing is then part of it that is."""
     state = flow_run.state
     return state is not None and state.type not in UNDER_WAY and utc() - state.timestamp > GONE
+
+
+def silent(workers: Sequence[Worker]) -> set[object]:
+    """Names of the workers that have sent no heartbeat for long, compared with the last that any sent."""
+    beats = {
+        each.name: (each.last_heartbeat_time, each.heartbeat_interval_seconds or BEAT_SECONDS)
+        for each in workers
+    }
+    last = max((at for at, _ in beats.values() if at), default=None)
+    return {
+        name
+        for name, (at, seconds) in beats.items()
+        if at and last and last - at > SILENT_BEATS * timedelta(seconds=seconds)
+    }
