@@ -20,6 +20,7 @@ def main() -> None:
         blocks,
         check,
         correction,
+        deploy,
         evaluation,
         execution,
         inbox,

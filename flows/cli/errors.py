@@ -36,6 +36,7 @@ _CODES = {
     "blocks.mcp.McpUnavailable": Exit.FAILED,
     "flows.cli.server.ServerError": Exit.FAILED,
     "flows.cli.up.UpFailed": Exit.FAILED,
+    "flows.cli.deploy.DeployFailed": Exit.FAILED,
 }
 INTERRUPTED = 130
 

@@ -9,22 +9,19 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
-from blocks.home import ROOT, home
+from blocks.home import ROOT
 from flows.cli import server
 from flows.cli.alone import alone
 from flows.cli.app import ConfigFile, app, say, use_config, wait_for
+from flows.cli.deploy import POOL, DeployFailed, deploy_all, load, logs, make_pool, migrate
 from flows.cli.errors import Usage
 from flows.cli.ports import HOST, free_port
 from flows.supervisor import Kept, Part, PartFailed, answers
 
-POOL = "aspora"
 GATEWAY_PORT = 8321
 FREE_WITHIN = 10.0
 """How long the ports of a killed `aspora up` may take to become free, in seconds."""
-DEPLOY_SECONDS = 120.0
 SERVER_SETTINGS = {
     "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": server.OWN_ORIGIN,
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -86,20 +83,20 @@ async def _serve(started: float, parts: list[Kept], patience: float) -> None:
         started: when, on the monotonic clock.
         patience: how long the ports may take to become free, in seconds.
     """
-    loaded = await asyncio.to_thread(_load)
+    loaded = await asyncio.to_thread(load)
     own = await asyncio.to_thread(_own_server, patience)
     port = await asyncio.to_thread(free_port, "ASPORA_GATEWAY_PORT", GATEWAY_PORT, patience)
     gateway = f"http://{HOST}:{port}"
     async with _together() as group:
         group.create_task(_start(parts, own) if own else _use(os.environ["PREFECT_API_URL"]))
-        group.create_task(asyncio.to_thread(_draw, loaded))
+        group.create_task(asyncio.to_thread(migrate, loaded))
     api = os.environ["PREFECT_API_URL"]
-    await asyncio.to_thread(_make_pool, api)
+    await asyncio.to_thread(make_pool, api)
     told = await asyncio.to_thread(_told)
     async with _together() as group:
         if told:
             group.create_task(_start(parts, Part("forwarder", _module("flows.forwarder"), says="is running")))
-        group.create_task(_deploy())
+        group.create_task(deploy_all())
         group.create_task(
             _start(parts, Part("worker", _module("flows.worker", "--pool", POOL), says="started!"))
         )
@@ -123,13 +120,13 @@ async def _together() -> AsyncIterator[asyncio.TaskGroup]:
     try:
         async with asyncio.TaskGroup() as group:
             yield group
-    except* (PartFailed, UpFailed, Usage) as errors:
+    except* (PartFailed, DeployFailed, Usage) as errors:
         raise errors.exceptions[0] from None
 
 
 async def _start(parts: list[Kept], part: Part) -> None:
     say(f"starting {part.name} …")
-    kept = Kept(part, ROOT, _logs(), say)
+    kept = Kept(part, ROOT, logs(), say)
     parts.append(kept)
     began = time.monotonic()
     await kept.start()
@@ -191,24 +188,6 @@ def _own_server(patience: float) -> Part | None:
     return Part("server", command, f"{url}/health", environment=settings)
 
 
-def _load() -> Any:
-    from blocks.config_file import load
-    from blocks.home import config_path
-
-    return load(config_path())
-
-
-def _draw(config: Any) -> None:
-    from blocks.database import Database
-    from blocks.home import database_url
-    from flows.cli.sample import draw_missing
-
-    draw_missing(config, say)
-    database = Database(database_url())
-    database.migrate()
-    database.close()
-
-
 def _told() -> list[str]:
     """Where telemetry goes, as the environment and Prefect's blocks have it."""
     from blocks import secrets, telemetry
@@ -217,46 +196,5 @@ def _told() -> list[str]:
     return [f"{each.title} ({each.place})" for each in telemetry.configured().values()]
 
 
-def _make_pool(api: str) -> None:
-    """Makes the work pool if there is none; Prefect's own process worker can serve it as well as ours."""
-    import httpx
-
-    from blocks.secrets import authorisation
-
-    pool = {"name": POOL, "type": "process"}
-    answer = httpx.post(f"{api}/work_pools/", json=pool, headers=authorisation(), timeout=30)
-    if answer.status_code not in (httpx.codes.CREATED, httpx.codes.CONFLICT):
-        raise UpFailed(f"the work pool {POOL} could not be made: {answer.status_code} {answer.text[:300]}")
-
-
-async def _deploy() -> None:
-    """Deploys all of prefect.yaml."""
-    say("deploying prefect.yaml …")
-    log = _logs() / "deploy.log"
-    with log.open("wb") as file:
-        deploying = await asyncio.create_subprocess_exec(
-            *_module("prefect", "--no-prompt", "deploy", "--all"),
-            cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file,
-        )  # fmt: skip
-        try:
-            await asyncio.wait_for(deploying.wait(), DEPLOY_SECONDS)
-        finally:
-            if deploying.returncode is None:
-                deploying.kill()
-                await deploying.wait()
-    if deploying.returncode:
-        lines = "\n".join(f"  {line}" for line in log.read_text(errors="replace").rstrip().splitlines()[-20:])
-        raise UpFailed(
-            f"prefect.yaml could not be deployed; its last lines were:\n{lines}\nall of them: {log}"
-        )
-    say("deployed")
-
-
 def _module(name: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", name, *arguments)
-
-
-def _logs() -> Path:
-    path = home() / "parts"
-    path.mkdir(exist_ok=True)
-    return path

@@ -21,6 +21,7 @@ from flows.gateway.app import create_app
 from tasks.platform import open_now
 
 HOST = "127.0.0.1"
+"""Where it listens unless ASPORA_GATEWAY_HOST says otherwise, as a container's must."""
 PORT = 8321
 STOP_SECONDS = 30
 """How long requests under way may take once it is told to stop."""
@@ -97,15 +98,16 @@ def _listen() -> socket.socket:
     given = os.environ.get("ASPORA_GATEWAY_PORT") or str(PORT)
     if not given.isdecimal() or int(given) > 65535:
         raise _Taken(f"ASPORA_GATEWAY_PORT is {given!r}; write a port number, such as {PORT}")
+    host = os.environ.get("ASPORA_GATEWAY_HOST") or HOST
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((HOST, int(given)))
+        sock.bind((host, int(given)))
     except OSError as error:
         sock.close()
         raise _Taken(
-            f"port {given} of {HOST} can't be had ({error.strerror}); "
-            "end what uses it, or set ASPORA_GATEWAY_PORT to another"
+            f"port {given} of {host} can't be had ({error.strerror}); "
+            "end what uses it, or set ASPORA_GATEWAY_PORT or ASPORA_GATEWAY_HOST to another"
         ) from None
     return sock
 
