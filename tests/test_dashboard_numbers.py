@@ -53,6 +53,17 @@ def test_three_runs_a_day_are_three(tmp_path: Path) -> None:
     assert not check(tmp_path, {X: RUNS}, expected, 50 * HOUR)
 
 
+def test_two_gateways_on_one_record_count_once(tmp_path: Path) -> None:
+    """Also while one of them is away, and when another one comes."""
+    series = {
+        f'{X}{{instance="a", pod="p"}}': RUNS,
+        f'{X}{{instance="b", pod="q"}}': f"0+0x{26 * HOUR} 1+0x{5 * HOUR} {'_ ' * (19 * HOUR)}",
+        f'{X}{{instance="c", pod="r"}}': f"{'_ ' * (49 * HOUR)} 3+0x{HOUR}",
+    }
+    expected = {promql.gained(X): [3], promql.daily(X): [3], f"sum({X})": [6]}
+    assert not check(tmp_path, series, expected, 50 * HOUR)
+
+
 def test_increase_would_not_say_three(tmp_path: Path) -> None:
     """Why the expressions are what they are: `increase` extrapolates."""
     assert "got:" in check(tmp_path, {X: RUNS}, {f"increase({X}[24h])": [3]}, 50 * HOUR)

@@ -203,7 +203,7 @@ def _waiting() -> tuple[stat.Panel | bargauge.Panel, ...]:
             "Approvals waiting",
             "The domain's proposed fixes that wait for a person, and how long the oldest has waited.",
             [
-                panels.ask(f"sum(aspora_approvals_waiting{{{MINE}}})", "waiting"),
+                panels.ask(f"max(aspora_approvals_waiting{{{MINE}}})", "waiting"),
                 panels.ask(
                     f"max(aspora_approval_oldest_waiting_seconds{{{MINE}}})", "the oldest, for", "oldest"
                 ),

@@ -147,7 +147,7 @@ def _waiting() -> tuple[stat.Panel | bargauge.Panel | table.Panel, ...]:
             "Proposed fixes that wait for a person, and how long the oldest has waited. `aspora approvals` "
             "lists them.",
             [
-                panels.ask("sum(aspora_approvals_waiting)", "waiting"),
+                panels.ask(f"sum({promql.once('aspora_approvals_waiting')})", "waiting"),
                 panels.ask("max(aspora_approval_oldest_waiting_seconds)", "the oldest, for", "oldest"),
             ],
             width=6,
@@ -157,7 +157,7 @@ def _waiting() -> tuple[stat.Panel | bargauge.Panel | table.Panel, ...]:
             "Inbox",
             "Triggers that wait for their run: pending ones start at once, deferred ones are tried again "
             "later. `aspora triggers --pending` lists them.",
-            [panels.ask("sum by (state) (aspora_inbox_triggers)", "{{state}}")],
+            [panels.ask("max by (state) (aspora_inbox_triggers)", "{{state}}")],
             width=6,
         ),
         panels.number(

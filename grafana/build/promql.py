@@ -41,7 +41,7 @@ def before(daily: str) -> str:
 
 def daily(series: str) -> str:
     """How much a counter grew within 24 hours; nothing if there is no sample from their beginning."""
-    return f"sum({series}) - sum({series} offset {DAY}) >= 0"
+    return f"{_sum(series, ())} - {_sum(f'{series} offset {DAY}', ())} >= 0"
 
 
 def change(now: str, then: str) -> str:
@@ -78,5 +78,10 @@ def of_domain(expression: str, role: str = "") -> str:
     return f"({expression}) * on (skill_name) group_left (skill_role) {info}"
 
 
+def once(series: str) -> str:
+    """Series of several gateways on one record, which all tell the same numbers, as those of one."""
+    return f"max without (instance, pod) ({series})"
+
+
 def _sum(series: str, by: Sequence[str]) -> str:
-    return f"sum by ({', '.join(by)}) ({series})" if by else f"sum({series})"
+    return f"sum by ({', '.join(by)}) ({once(series)})" if by else f"sum({once(series)})"
