@@ -8,9 +8,13 @@ import shutil
 import pytest
 
 
-def program(name: str, package: str) -> str:
-    """The program's path."""
-    path = shutil.which(name)
+def program(name: str, package: str, places: str | None = None) -> str:
+    """The program's path.
+
+    Args:
+        places: where to look, in place of PATH.
+    """
+    path = shutil.which(name, path=places)
     if path:
         return path
     reason = f"needs {name}; install Debian's package {package}"
