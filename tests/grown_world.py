@@ -103,6 +103,7 @@ class Grown(small.World):
         ports = {each: (free_port(), free_port()) for each in ("api", "gateway")}
         self.api_balancer = stack.enter_context(_balancing(ports["api"]))
         self.gateway_balancer = stack.enter_context(_balancing(ports["gateway"]))
+        self.results = directory / "results"
         self.record_url = _of(postgres, "postgresql", names["aspora"])
         prefect = read_settings("prefect.env") | {
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": _of(postgres, "postgresql+asyncpg", names["prefect"]),
@@ -112,6 +113,7 @@ class Grown(small.World):
         }
         ours = read_settings("aspora.env") | {
             "PREFECT_API_URL": f"{self.api_balancer.url}/api",
+            "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(self.results),
             "ASPORA_HOME": self.up.environment["ASPORA_HOME"],
             "ASPORA_CONFIG": self.up.environment["ASPORA_CONFIG"],
             "ASPORA_DATABASE_URL": self.record_url,
@@ -123,13 +125,18 @@ class Grown(small.World):
         self.environment = kept | HASTE | ours
         self.up.environment = self.environment
         self.up.api.close()
-        self.up.api = httpx.Client(base_url=self.environment["PREFECT_API_URL"], timeout=30)
+        self.up.api = self.client(self.environment["PREFECT_API_URL"])
         stack.callback(self.up.api.close)
         os.environ["ASPORA_DATABASE_URL"] = self.record_url
         self.database = Database(self.record_url)
         stack.callback(self.database.close)
         self.replicas = self._replicas(ports)
         stack.callback(self.end)
+
+    def client(self, api: str) -> httpx.Client:
+        """One that Prefect's API lets in."""
+        user, _, password = self.environment["PREFECT_API_AUTH_STRING"].partition(":")
+        return httpx.Client(base_url=api, auth=(user, password), timeout=30)
 
     @property
     def gateway(self) -> str:

@@ -180,8 +180,14 @@ def test_containers_start_modules_that_there_are_and_ask_routes_that_there_are()
 
 def test_settings_of_manifests_are_those_of_the_files() -> None:
     (settings,) = [each["data"] for each in documents() if each["kind"] == "ConfigMap"]
-    secret = {"ASPORA_DATABASE_URL", "ASPORA_WAREHOUSE_URL", "ASPORA_GATEWAY_TOKEN"}
-    assert set(read_settings("aspora.env")) - secret <= set(settings)
+    secret = {
+        "PREFECT_API_AUTH_STRING",
+        "ASPORA_DATABASE_URL",
+        "ASPORA_WAREHOUSE_URL",
+        "ASPORA_GATEWAY_TOKEN",
+    }
+    shared = {"PREFECT_RESULTS_LOCAL_STORAGE_PATH"}
+    assert set(read_settings("aspora.env")) - secret - shared <= set(settings)
     assert all(known(name, value) for name, value in settings.items())
 
 

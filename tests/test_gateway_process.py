@@ -75,6 +75,17 @@ def test_it_stops_when_told_and_begins_again(url: str) -> None:
     assert ids[0] == ids[1]
 
 
+def test_it_listens_where_it_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASPORA_GATEWAY_HOST", "127.0.0.2")
+    process = start()
+    try:
+        until(lambda: answers(url.replace("127.0.0.1", "127.0.0.2")), "the gateway")
+        assert not answers(url)
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_request_under_way_is_finished_first(url: str) -> None:
     """Told to stop while a body arrives, it takes the rest of it, stores it, and answers."""
     process = start()

@@ -17,6 +17,7 @@ from prefect.states import AwaitingRetry, Completed, Pending, Running
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flows.cli.alone import alone
+from flows.cli.deploy import DeployFailed, server_at
 from flows.cli.errors import Usage
 from flows.cli.ports import free_port, port_of
 from flows.cli.turns import Turns
@@ -95,6 +96,14 @@ async def test_a_transaction_within_another_does_not_wait_for_it(tmp_path: Path)
     ):
         assert (await inner.execute(sa.text("SELECT 1"))).scalar_one() == 1
     await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"), [("", "which is not set"), ("http://127.0.0.1:1/api", "127.0.0.1:1")]
+)
+def test_deploying_says_which_server_does_not_answer(url: str, said: str) -> None:
+    with pytest.raises(DeployFailed, match=said):
+        server_at(url)
 
 
 DEAD = lease.process(os.getpid()).rpartition(":")[0] + ":0"

@@ -30,8 +30,8 @@ def deploy(config: ConfigFile = None) -> None:
 
     use_config(config)
     server.prepare()
-    migrate(load())
     api = server_at(os.environ.get("PREFECT_API_URL", ""))
+    migrate(load())
     make_pool(api)
     wait_for(deploy_all())
     say("Now the parts can start: flows.worker, flows.gateway, flows.services; docs/deploy.md says how.")
