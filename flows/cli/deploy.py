@@ -31,6 +31,7 @@ def deploy(config: ConfigFile = None) -> None:
     use_config(config)
     server.prepare()
     api = server_at(os.environ.get("PREFECT_API_URL", ""))
+    server.reachable()
     migrate(load())
     make_pool(api)
     wait_for(deploy_all())
