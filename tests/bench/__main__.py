@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ def main() -> None:
         "--only", action="append", default=[], choices=figures.SECTIONS, help="only this section"
     )
     parser.add_argument("--page", type=Path, help="renew the figures on this page")
+    logging.disable(logging.INFO)
     given, console = parser.parse_args(), Console(width=120)
     failed = False
     for section in figures.sections(given.only):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import statistics
 import sys
@@ -65,14 +64,13 @@ def measure(seeds: int = 8) -> dict[str, Cost]:
 
 def _diagnoses(seeds: int) -> list[list[Asked]]:
     """The turns of each diagnosis on so many worlds."""
-    logging.disable(logging.INFO)
     found: dict[str, list[Asked]] = defaultdict(list)
     respond = scripted.respond
 
     def counted(request: Body) -> dict[str, Any]:
         answer = respond(request)
         if "root_cause" in request["output_config"]["format"]["schema"]["properties"]:
-            context = json.dumps(request["messages"][0])
+            context = request["messages"][0]["content"][0]["text"]
             found[f"{seed} {context}"].append(_asked(request, answer))
         return answer
 
