@@ -15,6 +15,9 @@ def check(
     keys: Annotated[
         bool, typer.Option("--keys", help="Print all keys with their meaning, in markdown.")
     ] = False,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Ask MCP servers by command or URL for their tools too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Validate config, prompts, tools and models; names file, line, key and remedy of what is wrong."""
@@ -29,7 +32,7 @@ def check(
     from tasks.check import check as look
 
     path = config.resolve() if config else config_path()
-    loaded, problems = look(path)
+    loaded, problems = look(path, connect=connect)
     errors = [problem for problem in problems if problem.level == "error"]
     if as_json:
         print_json({"ok": not errors, "problems": [vars_of(problem) for problem in problems]})
