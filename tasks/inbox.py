@@ -234,12 +234,18 @@ def finish(
     reason: str = "",
     now: datetime | None = None,
 ) -> bool:
-    """End the work on a claimed trigger. False if the claim was lost to another process."""
+    """End the work on a claimed trigger. False if the claim was lost to another process.
+
+    What was put off for it to end is looked at at once.
+    """
+    at, over = utc(now), state != "deferred"
     values: dict[str, Any] = {"state": state, "result": result, "reason": reason, "lease_until": None}
-    values |= {"claimed_by": None, "finished_at": None if state == "deferred" else utc(now)}
-    if state == "deferred":
-        values |= _UNSENT
-    return conn.execute(update(triggers).where(_held(id, owner)).values(**values)).rowcount == 1
+    values |= {"claimed_by": None, "finished_at": at} if over else {"claimed_by": None, "finished_at": None}
+    values |= {} if over else _UNSENT
+    ended = conn.execute(update(triggers).where(_held(id, owner)).values(**values)).rowcount == 1
+    if ended and over:
+        _hasten(conn, at)
+    return ended
 
 
 def refuse(conn: Connection, id: str, reason: str, now: datetime | None = None) -> bool:
@@ -397,6 +403,17 @@ def started_since(conn: Connection, since: datetime, domain: str = "") -> int:
 def serialise(conn: Connection) -> None:
     """Until this transaction ends, others that call this wait: count and claim as one step."""
     alone(conn, "inbox")
+
+
+def _hasten(conn: Connection, at: datetime) -> None:
+    """Make the trigger due that has waited longest in each domain: a run has ended, so another may start."""
+    oldest = func.row_number().over(
+        partition_by=triggers.c.domain, order_by=(triggers.c.created_at, triggers.c.id)
+    )
+    waiting = and_(triggers.c.state == "deferred", triggers.c.next_attempt_at > at)
+    queue = select(triggers.c.id, oldest.label("place")).where(waiting).subquery()
+    first = select(queue.c.id).where(queue.c.place == 1)
+    conn.execute(update(triggers).where(triggers.c.id.in_(first)).values(next_attempt_at=at))
 
 
 def _held(id: str, owner: str) -> ColumnElement[bool]:

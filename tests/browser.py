@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests import needs
 
@@ -28,3 +28,12 @@ def new_page() -> Iterator[Page]:
         page.set_default_timeout(30_000)
         yield page
         browser.close()
+
+
+def log_in(page: Page, port: int, password: str) -> None:
+    """Pastes the password where the pages of the Prefect server on that port ask for it."""
+    page.goto(f"http://127.0.0.1:{port}")
+    asked = page.get_by_placeholder("admin:pass")
+    asked.fill(password)
+    page.get_by_role("button", name="Login").click()
+    expect(asked).to_be_hidden()

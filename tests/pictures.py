@@ -1,4 +1,4 @@
-"""`make pictures`: draws the dashboards with the answers of a sample platform into docs/pictures/.
+"""`make pictures`: draws the dashboards, with answers of a sample platform, and the approval form.
 
 Needs Debian's chromium and prometheus.
 """
@@ -10,12 +10,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from blocks.home import ROOT
 from grafana.preview.page import page
 from tests import dashboards, needs
 from tests.dashboards_world import Platform, settle
+from tests.up_world import Up
 
 FOLDER = ROOT / "docs" / "pictures"
 WIDTH = 1552
@@ -50,6 +51,32 @@ def photograph(drawn: dict[str, str], folder: Path) -> list[Path]:
     return files
 
 
+def form(directory: Path, folder: Path) -> Path:
+    """Prefect's form, as it asks for a decision on a fix for the sample world's orders."""
+    from tests.browser import QUIET, log_in
+
+    up, file = Up(directory), folder / "approval-form.png"
+    try:
+        up.start()
+        up.trigger("picture")
+        asked = up.until(up.waiting)
+        with sync_playwright() as playwright:
+            path = needs.program("chromium", "chromium")
+            browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+            sheet = browser.new_page(viewport={"width": 1200, "height": 1000})
+            log_in(sheet, up.prefect, up.password)
+            sheet.goto(f"http://127.0.0.1:{up.prefect}/runs/flow-run/{asked.flow_run_id}")
+            sheet.get_by_role("button", name="Resume").first.click()
+            dialog = sheet.locator(".p-modal__content, .p-modal").first
+            expect(dialog).to_contain_text(asked.id)
+            sheet.wait_for_timeout(1000)
+            sheet.screenshot(path=file)
+            browser.close()
+    finally:
+        up.kill()
+    return file
+
+
 def main() -> None:
     """Starts a sample platform, draws, and ends it."""
     directory = Path(tempfile.mkdtemp(prefix="aspora-"))
@@ -57,6 +84,7 @@ def main() -> None:
         with settle(directory / "home", os.environ) as platform:
             for file in photograph(pages(platform), FOLDER):
                 print(file.relative_to(ROOT))
+        print(form(directory / "up", FOLDER).relative_to(ROOT))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -12,6 +12,7 @@ from grafana.preview.variables import filled
 from tasks import approvals, inbox, record
 from tests import dashboards
 from tests.alertmanager import Alertmanager
+from tests.browser import log_in
 from tests.up_world import TOKEN, Up
 from tests.worlds import DIAGNOSED, platform_database
 
@@ -47,15 +48,6 @@ def alerts(up: Up) -> list[inbox.Trigger]:
     return [trigger for trigger in found if trigger.source == "prometheus"]
 
 
-def waiting(up: Up) -> approvals.Approval | None:
-    """The fix that waits in a suspended run."""
-    found = platform_database(up.environment).read_now(
-        lambda conn: approvals.find(conn, statuses=("waiting",))
-    )
-    attached = [each for each in found if each.flow_run_id]
-    return attached[0] if attached and up.state(attached[0].flow_run_id or "") == "Suspended" else None
-
-
 def test_a_firing_alert_is_one_run_and_its_end_is_noted(up: Up, alertmanager: Alertmanager) -> None:
     alertmanager.fire(ALERT, "Orders are stuck at lulu")
     trigger = up.until(lambda: next(iter(alerts(up)), None))
@@ -68,8 +60,8 @@ def test_a_firing_alert_is_one_run_and_its_end_is_noted(up: Up, alertmanager: Al
 
 
 def test_the_form_in_the_browser_frees_the_orders(up: Up, page: Page, alertmanager: Alertmanager) -> None:
-    asked = up.until(lambda: waiting(up))
-    log_in(page, up)
+    asked = up.until(up.waiting)
+    log_in(page, up.prefect, up.password)
     page.goto(f"http://127.0.0.1:{up.prefect}/runs/flow-run/{asked.flow_run_id}")
     page.get_by_role("button", name="Resume").first.click()
     form = page.locator(".p-modal")
@@ -97,21 +89,12 @@ def test_a_dashboards_link_shows_an_executions_page(up: Up, page: Page, alertman
     ]
     [link] = [url for url in dashboards.links(panel) if "artifacts" in url]
     values = {"prefect": f"http://127.0.0.1:{up.prefect}", "__data.fields.page": artifact_key(id)}
-    log_in(page, up)
+    log_in(page, up.prefect, up.password)
     page.goto(filled(link, values))
     expect(page.get_by_text(f"Execution {id}")).to_be_visible()
     page.get_by_role("heading", level=6).get_by_role("link").first.click()
     for words in ("Input", "Tool calls", "Reasoning trace"):
         expect(page.get_by_text(words).first).to_be_visible()
-
-
-def log_in(page: Page, up: Up) -> None:
-    """Pastes the password where Prefect's pages ask for it."""
-    page.goto(f"http://127.0.0.1:{up.prefect}")
-    password = page.get_by_placeholder("admin:pass")
-    password.fill(up.password)
-    page.get_by_role("button", name="Login").click()
-    expect(password).to_be_hidden()
 
 
 def fill(page: Page, form: Locator, decision: str, name: str, comment: str) -> None:

@@ -164,6 +164,25 @@ async def test_what_was_sent_counts_as_started(database: Database, prefect: Pref
     assert [id for id, _ in prefect.events] == [each.id for each in triggers[:4]]
 
 
+async def test_the_end_of_a_run_lets_the_next_one_start_at_once(database: Database, prefect: Prefect) -> None:
+    """However long it was put off."""
+    platform = guarded(database, max_parallel_runs=1)
+    first, *waiting = [received(platform, alert(), NOW + n * SECOND) for n in range(4)]
+    await dispatch(platform, prefect, NOW + MINUTE)
+    owner = claimed(platform, first, NOW + MINUTE)
+    for minutes in range(2, 40):
+        database.write_now(
+            lambda c, at=NOW + minutes * MINUTE: inbox.extend(c, first.id, owner, HOUR, now=at)
+        )
+        await dispatch(platform, prefect, NOW + minutes * MINUTE)
+    at = NOW + 39 * MINUTE + SECOND
+    await dispatch(platform, prefect, at)
+    assert [id for id, _ in prefect.events] == [first.id]
+    database.write_now(lambda c: inbox.finish(c, first.id, owner, "done", result="no_action", now=at))
+    await dispatch(platform, prefect, at)
+    assert [id for id, _ in prefect.events] == [first.id, waiting[0].id]
+
+
 async def test_a_domain_without_a_worker_holds_up_no_other(database: Database, prefect: Prefect) -> None:
     """What was sent and does not begin counts for two minutes."""
     other = {**ALERT, "match": {"alertname": "Other"}, "domain": "fraud"}

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from blocks.home import ROOT
-from tasks import inbox
+from tasks import approvals, inbox
 from tests.ports import free_port
 from tests.worlds import STRAIGHT, draw_world, platform_database, write_config
 
@@ -164,6 +164,15 @@ class Up:
     def state(self, id: str) -> str:
         """The name of a flow run's state."""
         return str(self.api.get(f"/flow_runs/{id}").json()["state"]["name"])
+
+    def waiting(self) -> approvals.Approval | None:
+        """A fix that waits in a suspended run."""
+        database = platform_database(self.environment)
+        found = database.read_now(lambda conn: approvals.find(conn, statuses=("waiting",)))
+        for each in found:
+            if each.flow_run_id and self.state(each.flow_run_id) == "Suspended":
+                return each
+        return None
 
     def until(self, found: Callable[[], T | None], told: Callable[[], Any] = lambda: "") -> T:
         """Waits until `found` gives something."""
