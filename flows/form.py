@@ -13,7 +13,7 @@ from tasks.votes import Vote
 
 
 def text(settings: Config, asked: Approval, approved: Sequence[Vote], refused: str) -> str:
-    """The proposal, its grounds, its dry run, and what its approval takes.
+    """The proposal, its dry run, what its approval takes, and its grounds, for which people have to scroll.
 
     Args:
         approved: who has approved so far.
@@ -24,9 +24,9 @@ def text(settings: Config, asked: Approval, approved: Sequence[Vote], refused: s
         f"**Not accepted:** {escape(refused)}" if refused else "",
         f"**{asked.id}** asks {escape(approvers)} for approval: **{escape(asked.subject)}**",
         escape(asked.proposal.get("summary", "")),
-        _grounds(asked.proposal.get("diagnosis") or {}),
         _effect(asked),
         _terms(settings, asked, approved),
+        _grounds(asked.proposal.get("diagnosis") or {}),
         f"Waits until {asked.expires_at:%Y-%m-%d %H:%M} UTC. A rejection needs a reason as its comment.",
     ]
     return "\n\n".join(part for part in parts if part)

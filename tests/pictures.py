@@ -17,9 +17,12 @@ from grafana.preview.page import page
 from tests import dashboards, needs
 from tests.dashboards_world import Platform, settle
 from tests.up_world import Up
+from tests.worlds import DIAGNOSED
 
 FOLDER = ROOT / "docs" / "pictures"
 WIDTH = 1552
+ROUTING = [*DIAGNOSED, {"when": "diagnose.confidence == high && auto_fix", "route_to": "ecm-resolve"}]
+"""A fix is proposed once its cause is known."""
 
 
 def pages(platform: Platform) -> dict[str, str]:
@@ -55,7 +58,7 @@ def form(directory: Path, folder: Path) -> Path:
     """Prefect's form, as it asks for a decision on a fix for the sample world's orders."""
     from tests.browser import QUIET, log_in
 
-    up, file = Up(directory), folder / "approval-form.png"
+    up, file = Up(directory, ROUTING), folder / "approval-form.png"
     try:
         up.start()
         up.trigger("picture")
@@ -63,7 +66,7 @@ def form(directory: Path, folder: Path) -> Path:
         with sync_playwright() as playwright:
             path = needs.program("chromium", "chromium")
             browser = playwright.chromium.launch(executable_path=path, args=QUIET)
-            sheet = browser.new_page(viewport={"width": 1200, "height": 1000})
+            sheet = browser.new_page(viewport={"width": 1200, "height": 1500})
             log_in(sheet, up.prefect, up.password)
             sheet.goto(f"http://127.0.0.1:{up.prefect}/runs/flow-run/{asked.flow_run_id}")
             sheet.get_by_role("button", name="Resume").first.click()
