@@ -16,7 +16,7 @@ from blocks.database import Database
 from blocks.home import ROOT
 from flows.ecm.evaluate import judge
 from flows.ecm.models import EcmInput
-from flows.ecm.sample import Fault, draw
+from flows.ecm.sample import Fault, World, draw
 from flows.ecm.sample.world import plan
 from tasks import corrections, incidents
 from tests import fix_world
@@ -41,6 +41,8 @@ class Company:
     """A home with a config, runbooks and a record; worlds are drawn into it one after the other."""
 
     home: Path
+    drawn: tuple[int, World] | None = None
+    """The seed whose world stands there."""
 
     @property
     def database(self) -> Database:
@@ -50,7 +52,9 @@ class Company:
 
     async def diagnose(self, seed: int, fault: Fault) -> dict[str, Any]:
         """Draws a world and runs the domain on it: the report of the faulty stage's diagnosis."""
-        world = draw(seed, self.home, now=NOW, faults=(fault,))
+        if self.drawn is None or self.drawn[0] != seed:
+            self.drawn = seed, draw(seed, self.home, now=NOW, faults=(fault,))
+        world = self.drawn[1]
         past = [incidents.Incident.model_validate(each) for each in world.incidents]
         database = self.database
         if not database.read_now(incidents.find):

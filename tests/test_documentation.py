@@ -17,9 +17,17 @@ from tests.up_world import TOKEN, Up
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NEVER_END = ("make test", "make up", "make eval", "make faults", "make setup")
+NEVER_END = (
+    "make test",
+    "make up",
+    "make eval",
+    "make faults",
+    "make setup",
+    "make bench",
+    ".venv/bin/aspora bench",
+)
 """CI runs the tests itself, and `make setup` before them; test_up what `make up` runs, test_quality a small
-`make eval`, and test_faults a short course of faults."""
+`make eval`, and test_faults a short course of faults. What `make bench` measures takes half an hour."""
 NEEDS_THE_PLATFORM = ("curl ", ".venv/bin/aspora blocks")
 """Run while `aspora up` runs."""
 NEEDS_A_SERVER = ("prefect",)
