@@ -19,6 +19,7 @@ from tasks.execution import allowed_actions
 from tasks.masking import Masker
 from tasks.tools import Toolbox
 
+pytestmark = pytest.mark.full
 PAGE = ROOT / "docs" / "add-a-tool.md"
 BLOCK = re.compile(r"^```(?:python|yaml) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOOL = "get_partner_notice"

@@ -103,6 +103,7 @@ async def test_a_file_that_is_gone_or_damaged_is_told(database: Database) -> Non
         assert "a" in shown
 
 
+@pytest.mark.full
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(days=st.lists(st.integers(0, 60), max_size=8), batch=st.integers(1, 3))
 async def test_every_step_stands_in_one_place(tmp_path: Path, days: list[int], batch: int) -> None:

@@ -99,6 +99,7 @@ def test_an_id_does_not_look_like_a_leak_by_chance() -> None:
     assert leaking(Frame(frame.numbers, {**frame.categories, "branch": ids}, 400), left) == []
 
 
+@pytest.mark.full
 def test_contributions_add_up_to_the_score() -> None:
     frame, left = made()
     risk = fit(frame, left)
@@ -188,6 +189,7 @@ def test_pictures_have_a_line_a_reason_and_none_without_value() -> None:
     assert pushes("x", {"a": 1.0, "b": -1.0})[1].startswith("a")
 
 
+@pytest.mark.full
 def test_labelled_customers_are_scored_in_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate, "REPEATS", 1)
     found = evaluate_data(write(tmp_path / "c.csv", customers(500)))

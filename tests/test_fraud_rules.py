@@ -55,6 +55,7 @@ def replayed(rule: Rule, rows: list[dict[str, Any]], since: int = 0) -> list[tup
     return sorted(days.items())
 
 
+@pytest.mark.full
 @settings(
     max_examples=40,
     deadline=None,
@@ -116,6 +117,7 @@ async def hits_of_each(book: Payments, asked: list[Rule]) -> list[int]:
     return await Warehouse(book.config().warehouse).read(work)
 
 
+@pytest.mark.full
 @settings(max_examples=60, deadline=None)
 @given(rows=transactions(), later=transactions(), text=rules())
 def test_what_comes_later_changes_nothing(

@@ -199,6 +199,7 @@ def test_idempotent(text):
     assert MASKER.text(masked) == masked
 
 
+@pytest.mark.full
 @settings(max_examples=150, deadline=None)
 @given(
     st.recursive(FRAGMENTS, lambda inner: st.lists(inner) | st.dictionaries(FRAGMENTS, inner), max_leaves=8)

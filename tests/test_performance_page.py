@@ -47,6 +47,7 @@ def test_what_fails_is_told_and_the_rest_measured(monkeypatch: pytest.MonkeyPatc
     assert [each.name for each in figures.sections(["whole"])] == ["whole"]
 
 
+@pytest.mark.full
 def test_a_section_that_does_not_exist_is_named() -> None:
     done = subprocess.run([ASPORA, "bench", "--only", "nope"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
