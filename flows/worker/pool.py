@@ -24,6 +24,8 @@ from prefect.client.schemas.filters import (
     FlowRunFilterParentTaskRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterId,
     WorkPoolFilter,
     WorkPoolFilterName,
 )
@@ -176,21 +178,21 @@ class WarmWorker(BaseWorker[ProcessJobConfiguration, ProcessVariables, ForkResul
         for flow_run in others:
             if is_lost(flow_run, dead):
                 await self._lost(flow_run)
-        for flow_run in await self._read(None, UNDER_WAY, subflows=True):
-            parent = await self._parent(flow_run)
-            if parent.work_pool_name == self._work_pool_name and is_over(parent):
+        for parent in await self._parents(await self._read(None, UNDER_WAY, subflows=True), pool):
+            if is_over(parent):
                 await self._end_subflows(parent.id, Crashed(message=ORPHANED))
 
     async def _dead(self) -> Container[object]:
         """Names of the pool's workers that are silent."""
         return silent(await self.client.read_workers_for_work_pool(self._work_pool_name))
 
-    async def _parent(self, flow_run: FlowRun) -> FlowRun:
-        """The run that a subflow is part of; itself if it is none."""
-        if flow_run.parent_task_run_id is None:
-            return flow_run
-        task_run = await self.client.read_task_run(flow_run.parent_task_run_id)
-        return await self.client.read_flow_run(task_run.flow_run_id) if task_run.flow_run_id else flow_run
+    async def _parents(self, subflows: Iterable[FlowRun], pool: WorkPoolFilter) -> list[FlowRun]:
+        """The runs of the pool that these subflows are part of, each once."""
+        tasks = [each.parent_task_run_id for each in subflows if each.parent_task_run_id]
+        if not tasks:
+            return []
+        wanted = TaskRunFilter(id=TaskRunFilterId(any_=tasks))
+        return await self.client.read_flow_runs(task_run_filter=wanted, work_pool_filter=pool)
 
     async def _lost(self, flow_run: FlowRun) -> None:
         """Notes the truth about a run whose process is gone, and lets it start again: its journal goes on."""
