@@ -238,19 +238,15 @@ def _rows(
 @contextmanager
 def _connection(options: TableOptions, base: Path) -> Iterator[sa.Connection]:
     url = sa.make_url(options.url)
-    local = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
-    if local:
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         path = home.resolve(str(url.database), base)
         if not path.exists():
             raise ChangesError(f"there is no file {path}; see mcp_servers: table: url")
         url = url.set(database=str(path))
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    if url.get_backend_name() in ("postgresql", "redshift"):
-        read_only(engine)
+    read_only(engine)
     try:
         with engine.connect() as connection:
-            if local:
-                connection.execute(sa.text("PRAGMA query_only = ON"))
             yield connection
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip()

@@ -117,12 +117,9 @@ class LogTable:
         if file and file != ":memory:" and not Path(file).exists():
             raise LogTableError(f"log table {self}: there is no such file; see mcp_servers: table: url")
         engine = sa.create_engine(self._url, poolclass=sa.NullPool)
-        if engine.dialect.name in ("postgresql", "redshift"):
-            read_only(engine)
+        read_only(engine)
         try:
             with engine.connect() as connection:
-                if engine.dialect.name == "sqlite":
-                    connection.execute(sa.text("PRAGMA query_only = ON"))
                 yield connection
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).strip()

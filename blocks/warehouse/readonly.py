@@ -1,4 +1,4 @@
-"""READ ONLY transactions on PostgreSQL and Redshift.
+"""READ ONLY transactions on PostgreSQL and Redshift, and SQLite connections that only read.
 
 Redshift documents READ ONLY as a part of BEGIN alone, so that is how its transactions begin.
 """
@@ -11,8 +11,12 @@ import sqlalchemy as sa
 
 
 def read_only(engine: sa.Engine) -> None:
-    """Makes every transaction of the engine READ ONLY. It must be PostgreSQL's or Redshift's."""
-    if engine.driver == "psycopg2":
+    """Makes every transaction of the engine READ ONLY; of other databases than these it knows no way."""
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _query_only)
+    elif engine.dialect.name not in ("postgresql", "redshift"):
+        return
+    elif engine.driver == "psycopg2":
         sa.event.listen(engine, "checkout", _told)
         sa.event.listen(engine, "checkin", _forgotten)
     elif engine.driver == "redshift_connector":
@@ -20,6 +24,10 @@ def read_only(engine: sa.Engine) -> None:
         sa.event.listen(engine, "begin", _begin)
     else:
         sa.event.listen(engine, "begin", _set)
+
+
+def _query_only(dbapi: Any, record: object) -> None:
+    dbapi.execute("PRAGMA query_only = ON")
 
 
 def _told(dbapi: Any, record: object, proxy: object) -> None:
