@@ -240,8 +240,9 @@ def finish(
     """
     at, over = utc(now), state != "deferred"
     values: dict[str, Any] = {"state": state, "result": result, "reason": reason, "lease_until": None}
-    values |= {"claimed_by": None, "finished_at": at} if over else {"claimed_by": None, "finished_at": None}
-    values |= {} if over else _UNSENT
+    values |= {"claimed_by": None, "finished_at": at if over else None}
+    if not over:
+        values |= _UNSENT
     ended = conn.execute(update(triggers).where(_held(id, owner)).values(**values)).rowcount == 1
     if ended and over:
         _hasten(conn, at)
