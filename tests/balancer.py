@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Sequence
 
-CHUNK = 65536
+from tests.listener import CHUNK, Listener
 
 
-class Balancer:
+class Balancer(Listener):
     """Passes bytes between clients and replicas.
 
     Attributes:
@@ -20,36 +19,12 @@ class Balancer:
     def __init__(self, ports: Sequence[int]) -> None:
         self.served = dict.fromkeys(ports, 0)
         self._turn = 0
-        self._loop = asyncio.new_event_loop()
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
-        self._thread.start()
-        ready.wait()
+        super().__init__()
 
     @property
     def url(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self._port}"
-
-    def close(self) -> None:
-        """Ends it."""
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _serve(self, ready: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
-        self._port = int(self._server.sockets[0].getsockname()[1])
-        ready.set()
-        self._loop.run_forever()
-
-    async def _end(self) -> None:
-        self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -76,16 +76,22 @@ def wait_for(world: World, moment: Moment) -> bool:
     return False
 
 
-def _kill_part(name: str) -> Harm:
+def _to_part(name: str, act: Callable[[Scene, psutil.Process], None]) -> Harm:
+    """Does it to the process of a part, if there is one."""
+
     def harm(scene: Scene) -> bool:
         part = scene.world.part(name)
         with contextlib.suppress(psutil.Error):
             if part:
-                part.kill()
+                act(scene, part)
                 return True
         return False
 
     return harm
+
+
+def _kill_part(name: str) -> Harm:
+    return _to_part(name, lambda _, part: part.kill())
 
 
 def _kill_run(scene: Scene) -> bool:
@@ -109,17 +115,12 @@ def _kill_one(scene: Scene, found: Callable[[], list[psutil.Process]]) -> bool:
 
 
 def _freeze(name: str) -> Harm:
-    def harm(scene: Scene) -> bool:
-        part = scene.world.part(name)
-        with contextlib.suppress(psutil.Error):
-            if part:
-                part.suspend()
-                time.sleep(scene.chance.uniform(2, 12))
-                part.resume()
-                return True
-        return False
+    def hold(scene: Scene, part: psutil.Process) -> None:
+        part.suspend()
+        time.sleep(scene.chance.uniform(2, 12))
+        part.resume()
 
-    return harm
+    return _to_part(name, hold)
 
 
 def _lock(low: float, high: float) -> Harm:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from typing import Literal
 from urllib.parse import urlsplit
 
+from tests.listener import CHUNK, Listener
+
 Mode = Literal["open", "refusing", "cutting", "hanging"]
-CHUNK = 65536
 
 
-class Wire:
+class Wire(Listener):
     """Passes bytes to the server at `target` and back.
 
     `refusing` ends all connections and listens no more, `cutting` ends each as soon as an answer begins,
@@ -28,13 +28,7 @@ class Wire:
         self._flows.set()
         self.cut = 0
         """Connections that it ended."""
-        self._port = 0
-        self._server: asyncio.Server
-        self._loop = asyncio.new_event_loop()
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
-        self._thread.start()
-        ready.wait()
+        super().__init__()
         self.url = f"http://127.0.0.1:{self._port}{address.path}"
 
     def set(self, mode: Mode) -> None:
@@ -44,9 +38,7 @@ class Wire:
     def close(self) -> None:
         """Ends it."""
         self.set("refusing")
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        super().close()
 
     async def _change(self, mode: Mode) -> None:
         self._mode = mode
@@ -61,19 +53,6 @@ class Wire:
                 writer.transport.abort()
         elif not self._server.is_serving():
             self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
-
-    async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    def _serve(self, ready: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
-        self._port = int(self._server.sockets[0].getsockname()[1])
-        ready.set()
-        self._loop.run_forever()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
