@@ -35,9 +35,12 @@ from blocks.columns import dump_json
 from blocks.migrations import HEAD
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPICursor
     from sqlalchemy.sql.compiler import SQLCompiler
+    from sqlalchemy.types import TypeEngine
 
 T = TypeVar("T")
+_Processor = Callable[[Any], Any]
 
 BUSY_SECONDS = 30
 """How long a transaction waits for another one's lock."""
@@ -85,7 +88,7 @@ class Database:
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """As `write`, in this thread."""
-        with self._errors(), self._turn(), _engine(self._url).begin() as connection:
+        with self._errors(), self._transaction() as connection:
             return work(connection)
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
@@ -100,7 +103,10 @@ class Database:
 
     def close(self) -> None:
         """Close the connections. The next use opens new ones."""
-        _engine(self._url).dispose()
+        engine = _engine(self._url)
+        if writer := _writers.pop(engine, None):
+            writer.close()
+        engine.dispose()
 
     def _version(self) -> str | None:
         def read(connection: Connection) -> str | None:
@@ -125,15 +131,18 @@ class Database:
             ) from error
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[Connection]:
         """SQLite has one writer: threads of this process queue here instead of polling the file's lock."""
         if not self._sqlite:
-            yield
+            with _engine(self._url).begin() as connection:
+                yield connection
             return
         if not _turns(self._url).acquire(timeout=BUSY_SECONDS):
             raise DatabaseError(_hint("database is locked", self._place))
         try:
-            yield
+            writer = _writer(_engine(self._url))
+            with writer.begin():
+                yield writer
         finally:
             _turns(self._url).release()
 
@@ -152,7 +161,7 @@ class Done(NamedTuple):
     """What a prepared statement did."""
 
     rows: list[tuple[Any, ...]]
-    """What it returned, as the driver gives it."""
+    """What it returned; of a textual statement as the driver gives it."""
     written: int
     """How many rows."""
 
@@ -179,42 +188,62 @@ class Prepared:
         with closing(connection.connection.cursor()) as cursor:
             try:
                 cursor.execute(compiled.sql, compiled.parameters(values))
-                rows = list(cursor.fetchall()) if cursor.description else []
+                rows = compiled.rows(cursor) if cursor.description else []
             except dialect.loaded_dbapi.Error as error:
                 kind = dialect.loaded_dbapi.Error
                 raise exc.DBAPIError.instance(compiled.sql, None, error, kind, dialect=dialect) from error
             return Done(rows, cursor.rowcount)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Compiled:
     sql: str
-    names: tuple[str, ...]
+    given: tuple[tuple[str, _Processor | None], ...]
     fixed: Mapping[str, Any]
-    processors: Mapping[str, Callable[[Any], Any]]
     positional: bool
+    dialect: Dialect
+    columns: tuple[TypeEngine[Any], ...]
+    returned: list[_Processor | None] | None = None
+    """What makes a column's value of the driver's; known once the driver has told how it sends columns."""
 
     @classmethod
     def of(cls, statement: ClauseElement, dialect: Dialect) -> _Compiled:
         """The statement in a dialect's SQL."""
         compiled = cast("SQLCompiler", statement.compile(dialect=dialect))
         processors = {
-            name: processor
+            name: bound.type.dialect_impl(dialect).bind_processor(dialect)
             for bound, name in compiled.bind_names.items()
-            if (processor := bound.type.dialect_impl(dialect).bind_processor(dialect))
         }
-        names = tuple(compiled.positiontup or compiled.bind_names.values())
-        return cls(compiled.string, names, compiled.params, processors, bool(compiled.positional))
+        names = compiled.positiontup or compiled.bind_names.values()
+        return cls(
+            sql=compiled.string,
+            given=tuple((name, processors[name]) for name in names),
+            fixed=compiled.params,
+            positional=bool(compiled.positional),
+            dialect=dialect,
+            columns=tuple(
+                column.type.dialect_impl(dialect) for column in getattr(statement, "exported_columns", ())
+            ),
+        )
 
     def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
         """The values as the driver takes them."""
-        given = [self._parameter(name, values) for name in self.names]
-        return tuple(given) if self.positional else dict(zip(self.names, given, strict=True))
+        given = {**self.fixed, **values}
+        ready = [(name, process(given[name]) if process else given[name]) for name, process in self.given]
+        return tuple(value for _, value in ready) if self.positional else dict(ready)
 
-    def _parameter(self, name: str, values: Mapping[str, Any]) -> Any:
-        value = values[name] if name in values else self.fixed[name]
-        processor = self.processors.get(name)
-        return processor(value) if processor else value
+    def rows(self, cursor: DBAPICursor) -> list[tuple[Any, ...]]:
+        """What the driver returned, with values of the columns' types."""
+        fetched = cursor.fetchall()
+        if self.returned is None:
+            sent = (column[1] for column in cursor.description or ())
+            pairs = zip(self.columns, sent, strict=False)
+            self.returned = [column.result_processor(self.dialect, code) for column, code in pairs]
+        return [self._typed(row) for row in fetched] if any(self.returned) else list(fetched)
+
+    def _typed(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        pairs = zip(self.returned or (), row, strict=True)
+        return tuple(process(value) if process else value for process, value in pairs)
 
 
 def insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
@@ -281,10 +310,18 @@ def _threads() -> CapacityLimiter:
 
 
 _turn_locks: dict[str, threading.Lock] = {}
+_writers: dict[Engine, Connection] = {}
 
 
 def _turns(url: URL) -> threading.Lock:
     return _turn_locks.setdefault(str(url.database), threading.Lock())
+
+
+def _writer(engine: Engine) -> Connection:
+    """The connection that writes to a file, kept since taking one from the pool is half of a transaction."""
+    if engine not in _writers or _writers[engine].closed:
+        _writers[engine] = engine.connect()
+    return _writers[engine]
 
 
 def _parse(text_: str) -> URL:

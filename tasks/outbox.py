@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from blocks.columns import UtcDateTime
+from blocks.database import Prepared
 from blocks.schema import TELEMETRY, corrections, executions, outbox
 from tasks.clock import utc
 
@@ -36,11 +37,13 @@ KEPT = timedelta(days=7)
 _LONGEST_REASON = 500
 _REASONS = 5
 
-_PUT = text(
-    "INSERT INTO outbox (destination, kind, subject, state, next_attempt_at, created_at) "
-    "VALUES (:destination, :kind, :subject, 'pending', :at, :at) "
-    "ON CONFLICT (destination, kind, subject) DO UPDATE SET next_attempt_at = excluded.next_attempt_at"
-).bindparams(bindparam("at", type_=UtcDateTime()))
+_PUT = Prepared(
+    text(
+        "INSERT INTO outbox (destination, kind, subject, state, next_attempt_at, created_at) VALUES "
+        + ", ".join(f"('{destination}', :kind, :subject, 'pending', :at, :at)" for destination in TELEMETRY)
+        + " ON CONFLICT (destination, kind, subject) DO UPDATE SET next_attempt_at = excluded.next_attempt_at"
+    ).bindparams(bindparam("at", type_=UtcDateTime()))
+)
 
 
 class Row(BaseModel):
@@ -80,9 +83,7 @@ def put(conn: Connection, kind: Kind, subject: str, at: datetime) -> None:
 
     A row that is being told just now stays, and is told once more with what is new.
     """
-    conn.execute(
-        _PUT, [{"destination": each, "kind": kind, "subject": subject, "at": at} for each in TELEMETRY]
-    )
+    _PUT.execute(conn, {"kind": kind, "subject": subject, "at": at})
 
 
 def put_again(conn: Connection, execution_id: str, at: datetime) -> None:

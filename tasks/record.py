@@ -7,16 +7,26 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, cast, func, or_, select, update
 
 from blocks.columns import dump_json, plain
-from blocks.database import insert_new
+from blocks.database import Prepared, insert_new
 from blocks.schema import approvals, corrections, execution_steps, executions, skill_executions
 from tasks import ids, outbox, spend, tally
 from tasks.clock import utc
 
 Role = Literal["manager", "specialist"]
 Outcome = Literal["success", "partial", "error", "refused", "rejected", "expired"]
+
+
+_TOTALS = (
+    "model_seconds",
+    "tool_seconds",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+)
 
 
 CORRECTED: Literal["user_corrected"] = "user_corrected"
@@ -124,9 +134,8 @@ def begin(
     }
     for execution_id in ids.stamped(skill, at, key):
         insert_new(conn, executions, {**values, "execution_id": execution_id})
-        row = conn.execute(_SAME, {"of": key}).first()
-        if row:
-            return Execution.model_validate(row)
+        for row in _SAME.execute(conn, {"of": key}).rows:
+            return _execution(row)
     raise RuntimeError(f"no free execution id for {skill} of {run_id}")
 
 
@@ -158,6 +167,7 @@ def finish(
     if latency_seconds is None:
         latency_seconds = (at - execution.started_at).total_seconds() - _waited(conn, execution_id, at)
     values: dict[str, Any] = {
+        "output_data": output,
         "outcome": outcome,
         "error": error,
         "reasoning_trace": trace,
@@ -166,9 +176,8 @@ def finish(
         "cost_micro": spend.of_execution(conn, execution_id),
         **_totals(conn, execution_id),
     }
-    if output is not None:
-        values["output_data"] = output
-    if conn.execute(_FINISH, {**values, "of": execution_id}).rowcount != 1:
+    given = {f"new_{name}": value for name, value in values.items()}
+    if _FINISH.execute(conn, {**given, "of": execution_id}).written != 1:
         return False
     tally.ended(conn, execution.model_copy(update=values), at)
     outbox.put(conn, "execution", execution_id, at)
@@ -177,15 +186,14 @@ def finish(
 
 def draft(conn: Connection, execution_id: str, output: Any) -> None:
     """Note the output of an execution that still waits: its record if nobody carries it further."""
-    conn.execute(_FINISH, {"output_data": output, "of": execution_id})
+    conn.execute(update(executions).where(_OPEN).values(output_data=output), {"of": execution_id})
 
 
 def get(conn: Connection, execution_id: str) -> Execution:
     """The execution of that id; UnknownExecution if there is none."""
-    row = conn.execute(_GET, {"of": execution_id}).first()
-    if row is None:
-        raise UnknownExecution(f"there is no execution {execution_id!r}; `aspora executions` lists them")
-    return Execution.model_validate(row)
+    for row in _GET.execute(conn, {"of": execution_id}).rows:
+        return _execution(row)
+    raise UnknownExecution(f"there is no execution {execution_id!r}; `aspora executions` lists them")
 
 
 def of_run(conn: Connection, run_id: str) -> list[Execution]:
@@ -254,10 +262,13 @@ def _holds(words: str) -> ColumnElement[bool]:
     return or_(*inside, view.reasoning_trace.icontains(plain(words), autoescape=True))
 
 
+def _execution(row: Sequence[Any]) -> Execution:
+    return Execution.model_validate(dict(zip(executions.c.keys(), row, strict=True)))
+
+
 def _totals(conn: Connection, execution_id: str) -> Mapping[str, float]:
-    totals: dict[str, float] = {"model_seconds": 0.0, "tool_seconds": 0.0}
-    totals |= {f"{kind}_tokens": 0 for kind in ("input", "output", "cache_read", "cache_write")}
-    for kind, seconds, tokens in conn.execute(_STEPS, {"of": execution_id}):
+    totals: dict[str, float] = dict.fromkeys(_TOTALS, 0)
+    for kind, seconds, tokens in _STEPS.execute(conn, {"of": execution_id}).rows:
         totals[f"{kind}_seconds"] += seconds
         for name, count in (tokens or {}).items():
             totals[f"{name}_tokens"] += count
@@ -266,18 +277,30 @@ def _totals(conn: Connection, execution_id: str) -> Mapping[str, float]:
 
 def _waited(conn: Connection, execution_id: str, now: datetime) -> float:
     """Seconds between proposals of the execution and the start of what was decided on them."""
-    rows = conn.execute(_WAITS, {"of": execution_id}).tuples()
+    rows = _WAITS.execute(conn, {"of": execution_id}).rows
     return sum(float(((end or now) - asked).total_seconds()) for asked, end in rows)
 
 
 # Statements of every execution, built once: building one takes longer than executing it.
 
 _OF = executions.c.execution_id == bindparam("of")
-_GET = select(executions).where(_OF)
-_SAME = select(executions).where(executions.c.key == bindparam("of"))
-_FINISH = update(executions).where(_OF, executions.c.outcome.is_(None))
-_STEPS = select(execution_steps.c.kind, execution_steps.c.seconds, execution_steps.c.tokens).where(
-    execution_steps.c.execution_id == bindparam("of")
+_OPEN = and_(_OF, executions.c.outcome.is_(None))
+_GET = Prepared(select(executions).where(_OF))
+_SAME = Prepared(select(executions).where(executions.c.key == bindparam("of")))
+_ENDING = ("outcome", "error", "reasoning_trace", "finished_at", "latency_seconds", "cost_micro", *_TOTALS)
+_OUTPUT = executions.c.output_data
+_FINISH = Prepared(
+    update(executions)
+    .where(_OPEN)
+    .values(
+        {name: bindparam(f"new_{name}", type_=executions.c[name].type) for name in _ENDING}
+        | {"output_data": func.coalesce(bindparam("new_output_data", type_=_OUTPUT.type), _OUTPUT)}
+    )
+)
+_STEPS = Prepared(
+    select(execution_steps.c.kind, execution_steps.c.seconds, execution_steps.c.tokens).where(
+        execution_steps.c.execution_id == bindparam("of")
+    )
 )
 _DECIDED = func.coalesce(approvals.c.started_at, approvals.c.decided_at, type_=approvals.c.started_at.type)
-_WAITS = select(approvals.c.created_at, _DECIDED).where(approvals.c.execution_id == bindparam("of"))
+_WAITS = Prepared(select(approvals.c.created_at, _DECIDED).where(approvals.c.execution_id == bindparam("of")))
