@@ -77,6 +77,8 @@ class Database:
         self._place = _place(self._url)
         self._sqlite = self._url.get_backend_name() == "sqlite"
         self._reading = _READING["sqlite" if self._sqlite else "postgresql"]
+        self._rendered = self._url.render_as_string(hide_password=False)
+        self._writing = _writing_locks.setdefault(self._rendered, threading.Lock())
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction, in a thread; what it returns. Cancellation waits for the commit."""
@@ -93,7 +95,7 @@ class Database:
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """As `read`, in this thread."""
-        with self._errors(), _engine(self._url).connect() as connection:
+        with self._errors(), self._engine().connect() as connection:
             return work(connection.execution_options(**self._reading))
 
     def migrate(self) -> None:
@@ -103,10 +105,15 @@ class Database:
 
     def close(self) -> None:
         """Close the connections. The next use opens new ones."""
-        engine = _engine(self._url)
+        engine = self._engine()
         if writer := _writers.pop(engine, None):
             writer.close()
         engine.dispose()
+
+    def _engine(self) -> Engine:
+        if self._sqlite:
+            return _sqlite_engine(self._rendered, _file(self._url))
+        return _postgresql_engine(self._rendered)
 
     def _version(self) -> str | None:
         def read(connection: Connection) -> str | None:
@@ -134,17 +141,17 @@ class Database:
     def _transaction(self) -> Iterator[Connection]:
         """SQLite has one writer: threads of this process queue here instead of polling the file's lock."""
         if not self._sqlite:
-            with _engine(self._url).begin() as connection:
+            with self._engine().begin() as connection:
                 yield connection
             return
-        if not _turns(self._url).acquire(timeout=BUSY_SECONDS):
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
             raise DatabaseError(_hint("database is locked", self._place))
         try:
-            writer = _writer(_engine(self._url))
+            writer = _writer(self._engine())
             with writer.begin():
                 yield writer
         finally:
-            _turns(self._url).release()
+            self._writing.release()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -229,8 +236,10 @@ class _Compiled:
     def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
         """The values as the driver takes them."""
         given = {**self.fixed, **values}
-        ready = [(name, process(given[name]) if process else given[name]) for name, process in self.given]
-        return tuple(value for _, value in ready) if self.positional else dict(ready)
+        ready = [process(given[name]) if process else given[name] for name, process in self.given]
+        if self.positional:
+            return tuple(ready)
+        return {name: value for (name, _), value in zip(self.given, ready, strict=True)}
 
     def rows(self, cursor: DBAPICursor) -> list[tuple[Any, ...]]:
         """What the driver returned, with values of the columns' types."""
@@ -243,7 +252,7 @@ class _Compiled:
 
     def _typed(self, row: Sequence[Any]) -> tuple[Any, ...]:
         pairs = zip(self.returned or (), row, strict=True)
-        return tuple(process(value) if process else value for process, value in pairs)
+        return tuple([process(value) if process else value for process, value in pairs])
 
 
 def insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
@@ -309,12 +318,8 @@ def _threads() -> CapacityLimiter:
         return limiter
 
 
-_turn_locks: dict[str, threading.Lock] = {}
+_writing_locks: dict[str, threading.Lock] = {}
 _writers: dict[Engine, Connection] = {}
-
-
-def _turns(url: URL) -> threading.Lock:
-    return _turn_locks.setdefault(str(url.database), threading.Lock())
 
 
 def _writer(engine: Engine) -> Connection:
@@ -346,12 +351,6 @@ def _place(url: URL) -> str:
     return f"the database {url.database or ''} on {url.host or 'the local socket'}"
 
 
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() == "sqlite":
-        return _engine_of_file(url, _file(url))
-    return _postgresql_engine(url)
-
-
 def _file(url: URL) -> int:
     """Tells a file from one that took its place, such as a restored backup; made if there is none."""
     try:
@@ -377,12 +376,8 @@ def _not_created(url: URL, error: OSError) -> DatabaseError:
 
 
 @cache
-def _engine_of_file(url: URL, _: int) -> Engine:
-    """One a process, since an engine keeps the statements that it has compiled."""
-    return _sqlite_engine(url)
-
-
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: str, _: int) -> Engine:
+    """One a file and process, since an engine keeps the statements that it has compiled."""
     engine = create_engine(
         url, pool_size=CONNECTIONS, connect_args={"timeout": BUSY_SECONDS}, json_serializer=dump_json
     )
@@ -405,7 +400,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @cache
-def _postgresql_engine(url: URL) -> Engine:
+def _postgresql_engine(url: str) -> Engine:
     options = f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s -c statement_timeout={2 * BUSY_SECONDS}s"
     return create_engine(
         url,
