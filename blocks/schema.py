@@ -142,7 +142,7 @@ executions = Table(
     Column("cache_write_tokens", BigInteger, nullable=False, server_default="0"),
     Column("archive", PlainText),
     Index(None, "domain", "started_at"),
-    Index(None, "skill_name", "started_at"),
+    Index(None, "skill_name", "started_at", "outcome"),
     Index(
         "ix_executions_unarchived",
         "finished_at",

@@ -22,6 +22,8 @@ from mcp_servers.log_words import ServiceName, match_level, match_words
 SAMPLE_CHARS = 300
 """Length of a sample line at most."""
 
+_ODD = 0.3
+"""From this score on a template is anomalous enough to be looked at more closely."""
 _SERVICES = 30
 _TEMPLATE_CHARS = 500
 _FEW = 0.05
@@ -64,6 +66,7 @@ class LogTemplate(BaseModel):
     mentions_ids: int
     """How many different ids (orders, transactions) the window's lines name."""
     samples: list[str]
+    """Up to three lines of what is anomalous, one of what is not."""
 
 
 class LogReport(BaseModel):
@@ -302,7 +305,7 @@ def _template(
         first_seen=_utc(tally.first),
         last_seen=_utc(tally.last),
         mentions_ids=len(tally.ids),
-        samples=[_sample(record) for record in tally.samples],
+        samples=[_sample(record) for record in tally.samples[: None if verdict.score >= _ODD else 1]],
     )
 
 

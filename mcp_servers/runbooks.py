@@ -50,6 +50,7 @@ class RunbookHit(BaseModel):
     section: str
     """The heading over the best passage."""
     excerpt: str
+    """The best passage; empty where cause or fix holds it."""
     cause: str
     fix: str
 
@@ -116,15 +117,17 @@ def _search(library: Library, query: str, limit: int) -> RunbookHits:
 
 def _hit(found: Found) -> RunbookHit:
     page = found.page
-    cause, fix = page.near(found.excerpt)
+    near, advice = page.near(found.excerpt)
+    cause, fix = shorten(near, CAUSE_CHARS), shorten(advice, FIX_CHARS)
+    excerpt = shorten(found.excerpt, _EXCERPT_CHARS)
     return RunbookHit(
         runbook=page.name,
         title=shorten(page.title, 200),
         score=found.score,
         section=shorten(found.section, 200),
-        excerpt=shorten(found.excerpt, _EXCERPT_CHARS),
-        cause=shorten(cause, CAUSE_CHARS),
-        fix=shorten(fix, FIX_CHARS),
+        excerpt="" if excerpt in cause or excerpt in fix else excerpt,
+        cause=cause,
+        fix=fix,
     )
 
 

@@ -44,7 +44,7 @@ def result_block(use_id: str, result: ToolResult) -> dict[str, Any]:
     return {
         "type": "tool_result",
         "tool_use_id": use_id,
-        "content": json.dumps(envelope, default=str, ensure_ascii=False),
+        "content": json.dumps(envelope, default=str, ensure_ascii=False, separators=(",", ":")),
         "is_error": result.status == "error",
     }
 

@@ -109,12 +109,12 @@ def _said(conn: Connection, skill: str, since: datetime) -> list[Said]:
     withdrawn = select(corrections.c.refers_to).where(
         corrections.c.kind == "withdrawal", corrections.c.refers_to.is_not(None)
     )
+    its_skill = select(executions.c.skill_name).where(executions.c.execution_id == rows.c.execution_id)
     query = (
         select(rows, first.c.correction.label("confirmed"))
-        .join(executions, executions.c.execution_id == rows.c.execution_id)
         .outerjoin(first, first.c.id == rows.c.refers_to)
         .where(
-            executions.c.skill_name == skill,
+            its_skill.scalar_subquery() == skill,
             rows.c.created_at >= since,
             (rows.c.kind == "correction") | ((rows.c.kind == "confirmation") & rows.c.refers_to.is_not(None)),
             rows.c.id.not_in(withdrawn),

@@ -13,7 +13,7 @@ from blocks.config import Config, Domain, Skill
 from blocks.mcp import Connection, McpUnavailable
 from tasks.domain import ToolStatus
 from tasks.masking import Masker
-from tasks.shrink import shrink
+from tasks.shrink import lean, shrink
 
 if TYPE_CHECKING:
     from mcp.types import Tool
@@ -92,7 +92,7 @@ class Toolbox:
         status, content = await self.call(name, self._masker.unmasked(dict(arguments)))
         limit = skill.limits.tool_result_bytes
         coarse = shrink(content, limit * _COARSE)
-        return status, shrink(self._masker.data(coarse), limit)
+        return status, shrink(self._masker.data(lean(coarse)), limit)
 
     async def _learn(self, server: str) -> None:
         """Notes what the server offers of its listed tools, or what is wrong with each."""

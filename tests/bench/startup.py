@@ -50,7 +50,7 @@ def measure() -> dict[str, float]:
 
 
 def _with_server(home: str) -> dict[str, float]:
-    """Runs while a Prefect server is up: its first one, which it compiles its own queries for, and the next."""
+    """Runs while a Prefect server is up: its first one, and the next ones."""
     os.environ["ASPORA_HOME"] = home
     server.prepare()
     running = server.TemporaryServer()

@@ -86,12 +86,19 @@ def _diagnoses(seeds: int) -> list[list[Asked]]:
 
 
 def _asked(request: Body, answer: Body) -> Asked:
-    stable = [request["system"], request.get("tools", []), request["output_config"]]
-    return Asked(_tokens(stable), _tokens(request["messages"]), _tokens(answer["content"]))
+    stable = [*request["system"], *request.get("tools", []), request["output_config"]]
+    sent = [block for message in request["messages"] for block in message["content"]]
+    return Asked(_tokens(stable), _tokens(sent), _tokens(answer["content"]))
 
 
-def _tokens(part: Any) -> int:
-    return len(json.dumps(part, ensure_ascii=False)) // CHARACTERS
+def _tokens(blocks: Sequence[Body]) -> int:
+    return sum(len(_read(block)) for block in blocks) // CHARACTERS
+
+
+def _read(block: Body) -> str:
+    """What a model reads of a block: a text as it is, all else as JSON."""
+    texts = [block[name] for name in ("text", "content") if isinstance(block.get(name), str)]
+    return texts[0] if texts else json.dumps(block, ensure_ascii=False)
 
 
 def _cost(name: str, diagnoses: Sequence[Sequence[Asked]]) -> Cost:
