@@ -27,7 +27,7 @@ test: $(READY) ## the tests, within five minutes
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not full"
 
 test-all: $(READY) ## what test leaves out: servers, faults, documentation
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m full --durations 20
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m full --durations 20
 
 lint: $(READY) ## ruff, types, import contracts
 	$(BIN)/ruff check .
