@@ -8,6 +8,16 @@ import secrets
 
 from blocks.home import home
 
+GATEWAY_TOKEN, PREFECT_PASSWORD = "gateway-token", "prefect-password"
+"""The files."""
+
+
+def made() -> set[str]:
+    """The secrets that were made so far, each without its user."""
+    files = [home() / name for name in (GATEWAY_TOKEN, PREFECT_PASSWORD)]
+    kept = [file.read_text("ascii", "replace").strip() for file in files if file.exists()]
+    return {value.rpartition(":")[2] for value in kept} - {""}
+
 
 def generated(name: str, user: str = "") -> str:
     """The secret in the state directory's file of that name, made at first use, for the owner's eyes only.

@@ -20,6 +20,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from blocks import passwords
 from blocks.home import home
 from blocks.secrets import known
 from tasks import leaks
@@ -96,11 +97,10 @@ class Masker:
     @classmethod
     def of_home(cls) -> Masker:
         """The installation's masker; its key is made once, in the state directory. It knows its secrets."""
-        path, token = home() / "masking.key", home() / "gateway-token"
+        path = home() / "masking.key"
         if not path.exists():
             _write_new(path, secrets.token_bytes(32))
-        generated = {token.read_text("ascii", "replace").strip()} - {""} if token.exists() else set()
-        return cls(path.read_bytes(), known() | generated)
+        return cls(path.read_bytes(), known() | passwords.made())
 
     def text(self, text: str) -> str:
         """`text` with its personal data masked, as in `<email:3fa2c1>`."""

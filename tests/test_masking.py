@@ -175,6 +175,15 @@ def test_same_value_same_mask():
     assert MASKER.text("ann@example.com") != Masker(b"other").text("ann@example.com")
 
 
+def test_secrets_that_the_platform_made_for_itself_are_masked(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASPORA_HOME", str(tmp_path))
+    made = {name: f"{name}-{'x7' * 12}" for name in ("gateway-token", "prefect-password")}
+    (tmp_path / "gateway-token").write_text(f"{made['gateway-token']}\n")
+    (tmp_path / "prefect-password").write_text(f"aspora:{made['prefect-password']}\n")
+    for secret in made.values():
+        assert secret not in Masker.of_home().text(f"the log says {secret}.")
+
+
 def test_key_is_made_once_and_private(tmp_path, monkeypatch):
     monkeypatch.setenv("ASPORA_HOME", str(tmp_path))
     first = Masker.of_home().text("ann@example.com")

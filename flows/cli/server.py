@@ -22,12 +22,11 @@ from typing import Any
 
 from blocks import secrets
 from blocks.home import ROOT, home
-from blocks.passwords import generated
+from blocks.passwords import PREFECT_PASSWORD, generated
 
 START_SECONDS = 120.0
 PORT = 4200
 USER = "aspora"
-PASSWORD = "prefect-password"  # noqa: S105 - a file's name
 """The file in the state directory with user and password of the Prefect server that `aspora up` starts."""
 _AUTH_STRINGS = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 OWN_ORIGIN = "http://127.0.0.1"
@@ -75,7 +74,7 @@ def reachable() -> str:
     if configured and _healthy(configured) and not _admits(configured):
         raise ServerError(
             f"the Prefect server at PREFECT_API_URL, {configured}, wants a password: set "
-            f"PREFECT_API_AUTH_STRING; that of `aspora up` stands in its state directory, in {PASSWORD}"
+            f"PREFECT_API_AUTH_STRING; that of `aspora up` stands in its state directory, in {PREFECT_PASSWORD}"
         )
     return configured or (local if _healthy(local) and _admits(local) else "")
 
@@ -92,7 +91,7 @@ def close() -> None:
 
 def place_of_password() -> str:
     """Where people find what `close` has set."""
-    path = home() / PASSWORD
+    path = home() / PREFECT_PASSWORD
     ours = path.exists() and os.environ[_AUTH_STRINGS[0]] == _auth_string()
     return f"the line in {path}" if ours else f"the value of {_AUTH_STRINGS[0]}"
 
@@ -171,13 +170,13 @@ def _local() -> str:
 
 
 def _auth_string() -> str:
-    return generated(PASSWORD, USER)
+    return generated(PREFECT_PASSWORD, USER)
 
 
 def _auth_for(url: str) -> str:
     """What this process would send to a server as user and password; empty for nothing."""
     given = os.environ.get("PREFECT_API_AUTH_STRING", "")
-    return given or (_auth_string() if url == _local() and (home() / PASSWORD).exists() else "")
+    return given or (_auth_string() if url == _local() and (home() / PREFECT_PASSWORD).exists() else "")
 
 
 def _admits(url: str) -> bool:

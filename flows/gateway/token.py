@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blocks.passwords import generated
+from blocks.passwords import GATEWAY_TOKEN, generated
 from blocks.secrets import secret
 
 
@@ -13,4 +13,4 @@ def gateway_token() -> str:
 
 def generated_token() -> str:
     """The token in the state directory's `gateway-token`."""
-    return generated("gateway-token")
+    return generated(GATEWAY_TOKEN)

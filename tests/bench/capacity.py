@@ -114,16 +114,13 @@ def measure(parallel: tuple[int, ...] = PARALLEL, runs: int = RUNS) -> Iterator[
 
 
 def _measure(server: sa.URL, postmaster: psutil.Process, parallel: int, runs: int) -> Found:
-    names = {each: f"{each}_{uuid.uuid4().hex[:8]}" for each in ("prefect", "aspora")}
-    for name in names.values():
-        _command(server, f"CREATE DATABASE {name}")
-    record = _of(server, "postgresql", names["aspora"])
+    record = created(server, "aspora")
     with tempfile.TemporaryDirectory(prefix="aspora-capacity-", ignore_cleanup_errors=True) as folder:
         up = Up(
             Path(folder),
             DIAGNOSED,
             ASPORA_DATABASE_URL=record,
-            PREFECT_SERVER_DATABASE_CONNECTION_URL=_of(server, "postgresql+asyncpg", names["prefect"]),
+            PREFECT_SERVER_DATABASE_CONNECTION_URL=created(server, "prefect", "postgresql+asyncpg"),
         )
         _free(Path(up.environment["ASPORA_CONFIG"]))
         database = Database(record)
@@ -193,15 +190,14 @@ def _free(config: Path) -> None:
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
 
 
-def _command(server: sa.URL, sql: str) -> None:
+def created(server: sa.URL, purpose: str, driver: str = "postgresql") -> str:
+    """The URL of a new database, with its password."""
+    name = f"{purpose}_{uuid.uuid4().hex[:8]}"
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(sa.text(sql))
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
     engine.dispose()
-
-
-def _of(server: sa.URL, driver: str, database: str) -> str:
-    return server.set(drivername=driver, database=database).render_as_string(hide_password=False)
+    return server.set(drivername=driver, database=name).render_as_string(hide_password=False)
 
 
 def _seconds(process: psutil.Process) -> float:

@@ -88,7 +88,7 @@ Measured = tuple[str, list[Figure], list[Growth]]
 
 def _startup() -> Measured:
     figures = [
-        Figure(what, f"{seconds:.2f} s", wanted=f"{WAITS[what]:g} s")
+        Figure(what, f"{seconds:.2f} s", wanted=f"{WAITS[what]:g} s" if what in WAITS else "")
         for what, seconds in startup.measure().items()
     ]
     return "Waiting for the command line", figures, []

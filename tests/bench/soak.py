@@ -1,0 +1,180 @@
+"""A long queue worked off: a thousand webhooks at once, and what becomes of them and of the memory.
+
+`aspora up` on Debian's PostgreSQL, warm worker, a fixed number of runs at a time. Each webhook is one run:
+the triage of the sample orders, which leads nowhere. What is not done when the time is over is told by its
+state. `python -m tests.bench.soak [--runs N] [--parallel N] [--minutes N]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import sqlalchemy as sa
+import yaml
+
+from blocks.database import Database
+from blocks.schema import executions
+from tasks import inbox
+from tests import debian_postgres
+from tests.bench.capacity import created
+from tests.up_world import PARTS, Up
+
+RUNS, PARALLEL, MINUTES = 1000, 6, 60.0
+SENDERS = 20
+LOOK_SECONDS = 15.0
+NOWHERE = [{"when": "manager.critical_count >= 1000000", "route_to": "ecm-diagnose"}]
+
+
+@dataclass
+class Soak:
+    """What became of the queue.
+
+    Attributes:
+        states: how many triggers ended in which state.
+        doubled: runs that more than one execution was begun for.
+        missing: runs that are done without an execution.
+        acknowledged: milliseconds of each webhook.
+        waited: seconds from each webhook to its run's start.
+        took: seconds of each run.
+        seconds: from the first webhook to the end.
+        megabytes: part → its memory at each look, its own alone.
+    """
+
+    states: Counter[str]
+    doubled: int
+    missing: int
+    acknowledged: list[float]
+    waited: list[float]
+    took: list[float]
+    seconds: float
+    megabytes: dict[str, list[float]] = field(default_factory=dict)
+
+
+def measure(runs: int = RUNS, parallel: int = PARALLEL, minutes: float = MINUTES) -> Soak:
+    """Queues so many runs, and looks on until they are done or the time is over."""
+    with debian_postgres.serving(fsync="on") as (server, _), _platform(server, parallel) as (up, database):
+        began = time.monotonic()
+        with ThreadPoolExecutor(SENDERS) as senders:
+            sent = list(senders.map(lambda _: _send(up), range(runs)))
+        megabytes = _watch(up, database, runs, began + minutes * 60)
+        rows = database.read_now(lambda conn: [inbox.get(conn, id) for id, _ in sent])
+        counted = Counter(database.read_now(lambda conn: conn.scalars(sa.select(executions.c.run_id)).all()))
+        done = [row for row in rows if row.state == "done"]
+        return Soak(
+            states=Counter(row.state for row in rows),
+            doubled=sum(1 for count in counted.values() if count > 1),
+            missing=sum(1 for row in done if row.run_id not in counted),
+            acknowledged=[milliseconds for _, milliseconds in sent],
+            waited=[(row.started_at - row.created_at).total_seconds() for row in done if row.started_at],
+            took=[
+                (row.finished_at - row.started_at).total_seconds()
+                for row in done
+                if row.started_at and row.finished_at
+            ],
+            seconds=time.monotonic() - began,
+            megabytes=megabytes,
+        )
+
+
+@contextmanager
+def _platform(server: sa.URL, parallel: int) -> Iterator[tuple[Up, Database]]:
+    """`aspora up` on two new databases."""
+    record, prefects = created(server, "aspora"), created(server, "prefect", "postgresql+asyncpg")
+    with tempfile.TemporaryDirectory(prefix="aspora-soak-", ignore_cleanup_errors=True) as folder:
+        given = {"ASPORA_DATABASE_URL": record, "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefects}
+        up = Up(Path(folder), NOWHERE, **given)
+        _limit(Path(up.environment["ASPORA_CONFIG"]), parallel)
+        database = Database(record)
+        try:
+            up.start()
+            yield up, database
+        finally:
+            up.kill()
+            database.close()
+
+
+def _limit(config: Path, parallel: int) -> None:
+    document = yaml.safe_load(config.read_text(encoding="utf-8"))
+    limits = {"rate_limit": "100000/hour", "max_parallel_runs": parallel}
+    document["platform"]["guardrails"] |= limits
+    document["domains"]["ecm"]["guardrails"] |= limits
+    document["gateway"] = {"flood": "100000/s"}
+    config.write_text(yaml.safe_dump(document), encoding="utf-8")
+
+
+def _send(up: Up) -> tuple[str, float]:
+    """A webhook: its trigger, and the milliseconds to its acknowledgement."""
+    started = time.perf_counter()
+    id = up.trigger(f"soak-{uuid.uuid4()}")
+    return id, (time.perf_counter() - started) * 1000
+
+
+def _watch(up: Up, database: Database, runs: int, deadline: float) -> dict[str, list[float]]:
+    """The parts' memory until the queue is empty or the time over."""
+    parts = {name: up.part(name) for name in PARTS}
+    megabytes: dict[str, list[float]] = {name: [] for name in parts}
+    over = sa.select(sa.func.count()).select_from(sa.table("triggers")).where(sa.text("state = 'done'"))
+    while time.monotonic() < deadline:
+        for name, process in parts.items():
+            with contextlib.suppress(psutil.Error):
+                megabytes[name].append(process.memory_full_info().uss / 1_000_000)
+        done = database.read_now(lambda conn: int(conn.execute(over).scalar_one()))
+        sys.stderr.write(f"{done} of {runs} done\n")
+        if done >= runs:
+            break
+        time.sleep(LOOK_SECONDS)
+    return megabytes
+
+
+def at(values: Sequence[float], share: float) -> float:
+    """The value that so much of all values does not exceed, by nearest rank; 0 without any."""
+    ranked = sorted(values)
+    return ranked[max(0, -(-len(ranked) * round(share * 100) // 100) - 1)] if ranked else 0.0
+
+
+def grown(megabytes: Sequence[float]) -> tuple[float, float]:
+    """Median memory in the second quarter of the looks, and in the last one."""
+    quarter = max(1, len(megabytes) // 4)
+    return statistics.median(megabytes[quarter : 2 * quarter] or megabytes), statistics.median(
+        megabytes[-quarter:]
+    )
+
+
+def main() -> None:
+    """Prints what became of the queue."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--parallel", type=int, default=PARALLEL)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    given = parser.parse_args()
+    found = measure(given.runs, given.parallel, given.minutes)
+    print(f"{given.runs} webhooks: {dict(found.states)}, {found.doubled} doubled, {found.missing} missing")
+    print(f"{found.states['done'] / found.seconds * 60:.1f} runs a minute over {found.seconds / 60:.1f} min")
+    for name, values, unit in (
+        ("acknowledged within", found.acknowledged, "ms"),
+        ("waited", found.waited, "s"),
+        ("a run took", found.took, "s"),
+    ):
+        print(
+            f"{name}: " + ", ".join(f"{share:.0%} {at(values, share):.1f} {unit}" for share in (0.5, 0.95, 1))
+        )
+    for part, megabytes in found.megabytes.items():
+        before, after = grown(megabytes)
+        print(f"{part}: {before:.0f} MB early, {after:.0f} MB at the end, {max(megabytes):.0f} MB at most")
+
+
+if __name__ == "__main__":
+    main()
