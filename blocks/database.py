@@ -48,8 +48,8 @@ CONNECTIONS = 8
 """Connections, and so threads, that one event loop uses at a time."""
 
 _LOCKS = 4_160_227
-_CACHE_KIB = 64 * 1024
-"""SQLite's page cache of a connection, at most: its own 2 MiB are read again and again by a report."""
+_CACHE_KIB = 32 * 1024
+"""Pages that a connection to SQLite keeps at most: a report reads more than its usual 2 MiB repeatedly."""
 
 _READING: dict[str, dict[str, Any]] = {
     "sqlite": {"read": True},
@@ -79,8 +79,8 @@ class Database:
         self._place = _place(self._url)
         self._sqlite = self._url.get_backend_name() == "sqlite"
         self._reading = _READING["sqlite" if self._sqlite else "postgresql"]
-        self._rendered = self._url.render_as_string(hide_password=False)
-        self._writing = _writing_locks.setdefault(self._rendered, threading.Lock())
+        self._rendered = str(self._url)
+        self._writing = _writing_locks.setdefault(self._place, threading.Lock())
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction, in a thread; what it returns. Cancellation waits for the commit."""
@@ -108,14 +108,15 @@ class Database:
     def close(self) -> None:
         """Close the connections. The next use opens new ones."""
         engine = self._engine()
-        if writer := _writers.pop(engine, None):
-            writer.close()
+        with self._writing:
+            if writer := _writers.pop(engine, None):
+                writer.close()
         engine.dispose()
 
     def _engine(self) -> Engine:
         if self._sqlite:
             return _sqlite_engine(self._rendered, _file(self._url))
-        return _postgresql_engine(self._rendered)
+        return _postgresql_engine(self._url)
 
     def _version(self) -> str | None:
         def read(connection: Connection) -> str | None:
@@ -149,9 +150,8 @@ class Database:
         if not self._writing.acquire(timeout=BUSY_SECONDS):
             raise DatabaseError(_hint("database is locked", self._place))
         try:
-            writer = _writer(self._engine())
-            with writer.begin():
-                yield writer
+            with _written(_writer(self._engine())) as connection:
+                yield connection
         finally:
             self._writing.release()
 
@@ -331,6 +331,17 @@ def _writer(engine: Engine) -> Connection:
     return _writers[engine]
 
 
+@contextmanager
+def _written(writer: Connection) -> Iterator[Connection]:
+    """A transaction on a kept connection, which goes back to the pool, and is reset there, if it fails."""
+    try:
+        with writer.begin():
+            yield writer
+    except BaseException:
+        writer.close()
+        raise
+
+
 def _parse(text_: str) -> URL:
     try:
         url = make_url(text_.replace("postgres://", "postgresql://", 1))
@@ -403,7 +414,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @cache
-def _postgresql_engine(url: str) -> Engine:
+def _postgresql_engine(url: URL) -> Engine:
     options = f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s -c statement_timeout={2 * BUSY_SECONDS}s"
     return create_engine(
         url,

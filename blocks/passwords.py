@@ -9,14 +9,12 @@ import secrets
 from blocks.home import home
 
 GATEWAY_TOKEN, PREFECT_PASSWORD = "gateway-token", "prefect-password"
-"""The files."""
+"""Files: the gateway's bearer token; user and password of the Prefect server that `aspora up` starts."""
 
 
 def made() -> set[str]:
     """The secrets that were made so far, each without its user."""
-    files = [home() / name for name in (GATEWAY_TOKEN, PREFECT_PASSWORD)]
-    kept = [file.read_text("ascii", "replace").strip() for file in files if file.exists()]
-    return {value.rpartition(":")[2] for value in kept} - {""}
+    return {_kept(GATEWAY_TOKEN), _kept(PREFECT_PASSWORD).partition(":")[2]} - {""}
 
 
 def generated(name: str, user: str = "") -> str:
@@ -27,10 +25,10 @@ def generated(name: str, user: str = "") -> str:
     """
     path = home() / name
     while not (value := path.read_text(encoding="ascii").strip() if path.exists() else ""):
-        draft, made = path.with_suffix(f".{os.getpid()}"), secrets.token_urlsafe(32)
+        draft, secret = path.with_suffix(f".{os.getpid()}"), secrets.token_urlsafe(32)
         draft.unlink(missing_ok=True)
         draft.touch(mode=0o600)
-        draft.write_text(f"{user}:{made}\n" if user else f"{made}\n", encoding="ascii")
+        draft.write_text(f"{user}:{secret}\n" if user else f"{secret}\n", encoding="ascii")
         if path.exists():
             draft.replace(path)
             continue
@@ -38,3 +36,8 @@ def generated(name: str, user: str = "") -> str:
             path.hardlink_to(draft)
         draft.unlink()
     return value
+
+
+def _kept(name: str) -> str:
+    file = home() / name
+    return file.read_text("ascii", "replace").strip() if file.exists() else ""

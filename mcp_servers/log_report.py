@@ -292,6 +292,7 @@ def _template(
     level: str, text: str, tally: Tally, *, since: float, until: float, baseline_hours: float
 ) -> LogTemplate:
     verdict = tally.judge(level, text, since=since, until=until, baseline_hours=baseline_hours)
+    samples = tally.samples if verdict.score >= _ODD else tally.samples[:1]
     before = tally.baseline / baseline_hours if baseline_hours else 0.0
     return LogTemplate(
         template=_hidden(text)[:_TEMPLATE_CHARS],
@@ -305,7 +306,7 @@ def _template(
         first_seen=_utc(tally.first),
         last_seen=_utc(tally.last),
         mentions_ids=len(tally.ids),
-        samples=[_sample(record) for record in tally.samples[: None if verdict.score >= _ODD else 1]],
+        samples=[_sample(record) for record in samples],
     )
 
 

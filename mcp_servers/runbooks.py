@@ -50,7 +50,7 @@ class RunbookHit(BaseModel):
     section: str
     """The heading over the best passage."""
     excerpt: str
-    """The best passage; empty where cause or fix holds it."""
+    """The best passage; empty where the cause holds it."""
     cause: str
     fix: str
 
@@ -125,7 +125,7 @@ def _hit(found: Found) -> RunbookHit:
         title=shorten(page.title, 200),
         score=found.score,
         section=shorten(found.section, 200),
-        excerpt="" if excerpt in cause or excerpt in fix else excerpt,
+        excerpt="" if excerpt in cause else excerpt,
         cause=cause,
         fix=fix,
     )

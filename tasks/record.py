@@ -167,7 +167,6 @@ def finish(
     if latency_seconds is None:
         latency_seconds = (at - execution.started_at).total_seconds() - _waited(conn, execution_id, at)
     values: dict[str, Any] = {
-        "output_data": output,
         "outcome": outcome,
         "error": error,
         "reasoning_trace": trace,
@@ -177,7 +176,7 @@ def finish(
         **_totals(conn, execution_id),
     }
     given = {f"new_{name}": value for name, value in values.items()}
-    if _FINISH.execute(conn, {**given, "of": execution_id}).written != 1:
+    if _FINISH.execute(conn, {**given, "new_output_data": output, "of": execution_id}).written != 1:
         return False
     tally.ended(conn, execution.model_copy(update=values), at)
     outbox.put(conn, "execution", execution_id, at)

@@ -6,6 +6,9 @@ import multiprocessing
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,14 +18,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import CheckConstraint, inspect, text
+from sqlalchemy import CheckConstraint, Connection, inspect, text
 
 from blocks import database as database_module
 from blocks.database import Database, DatabaseError
 from blocks.migrations import HEAD
 from blocks.migrations.upgrade import alembic_config
 from blocks.schema import TRIGGER_STATES, metadata
-from tasks import controls, inbox
+from tasks import controls, inbox, record
 from tests.record_world import NOW, began, new_database, new_postgres  # noqa: F401
 
 
@@ -148,6 +151,43 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
     with pytest.raises(KeyError):
         database.write_now(work)
     assert database.read_now(inbox.find) == []
+
+
+def test_closing_waits_for_the_transaction_under_way(tmp_path: Path) -> None:
+    """What one part of a process writes stands, whoever closes the database meanwhile."""
+    url, inside = f"sqlite:///{tmp_path}/record.db", threading.Event()
+    database = Database(url)
+    database.migrate()
+
+    def work(conn: Connection) -> None:
+        inbox.accept(conn, "cli", "ecm", "kept")
+        inside.set()
+        time.sleep(0.2)
+
+    with ThreadPoolExecutor(1) as threads:
+        written = threads.submit(database.write_now, work)
+        assert inside.wait(10)
+        Database(url).close()
+        written.result()
+    assert len(database.read_now(inbox.find)) == 1
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, ValueError])
+def test_writing_goes_on_after_a_transaction_that_was_cut_off(
+    database: Database, failure: type[BaseException]
+) -> None:
+    """Nothing of it stands, and the next one is a transaction of its own."""
+
+    def cut_off(conn: Connection) -> None:
+        began(conn)
+        raise failure
+
+    with pytest.raises(failure):
+        database.write_now(cut_off)
+    execution = database.write_now(lambda conn: began(conn, handoff="after"))
+    assert database.read_now(lambda conn: [each.key for each in record.of_run(conn, execution.run_id)]) == [
+        execution.key
+    ]
 
 
 def test_reading_changes_nothing(database: Database) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.shrink import shrink
+from tasks.shrink import lean, shrink
 
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=300)
@@ -108,3 +108,21 @@ class Read(list):
     def __getitem__(self, place):
         Read.lists += 1
         return super().__getitem__(place)
+
+
+def test_lean_leaves_out_nulls_and_fractions_of_seconds_and_nothing_else():
+    content = {
+        "first_seen": "2026-02-28T11:26:05.981000Z",
+        "last_seen": "2026-02-28T11:26:05+00:00",
+        "said": "at 2026-02-28T11:26:05.981Z it began",
+        "rate": None,
+        "zero": 0,
+        "rows": [{"a": None, "b": ""}, None, []],
+    }
+    assert lean(content) == {
+        "first_seen": "2026-02-28T11:26:05Z",
+        "last_seen": "2026-02-28T11:26:05+00:00",
+        "said": "at 2026-02-28T11:26:05.981Z it began",
+        "zero": 0,
+        "rows": [{"b": ""}, None, []],
+    }

@@ -27,7 +27,6 @@ from blocks.passwords import PREFECT_PASSWORD, generated
 START_SECONDS = 120.0
 PORT = 4200
 USER = "aspora"
-"""The file in the state directory with user and password of the Prefect server that `aspora up` starts."""
 _AUTH_STRINGS = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 OWN_ORIGIN = "http://127.0.0.1"
 """Prefect answers pages of any origin by default: one open in a browser here could then approve fixes."""
@@ -73,8 +72,9 @@ def reachable() -> str:
     configured, local = os.environ.get("PREFECT_API_URL", ""), _local()
     if configured and _healthy(configured) and not _admits(configured):
         raise ServerError(
-            f"the Prefect server at PREFECT_API_URL, {configured}, wants a password: set "
-            f"PREFECT_API_AUTH_STRING; that of `aspora up` stands in its state directory, in {PREFECT_PASSWORD}"
+            f"the Prefect server at PREFECT_API_URL, {configured}, wants a password: "
+            "set PREFECT_API_AUTH_STRING; "
+            f"that of `aspora up` stands in its state directory, in {PREFECT_PASSWORD}"
         )
     return configured or (local if _healthy(local) and _admits(local) else "")
 

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -26,7 +26,7 @@ import sqlalchemy as sa
 import yaml
 
 from blocks.database import Database
-from blocks.schema import executions
+from blocks.schema import executions, triggers
 from tasks import inbox
 from tests import debian_postgres
 from tests.bench.capacity import created
@@ -60,7 +60,7 @@ class Soak:
     waited: list[float]
     took: list[float]
     seconds: float
-    megabytes: dict[str, list[float]] = field(default_factory=dict)
+    megabytes: dict[str, list[float]]
 
 
 def measure(runs: int = RUNS, parallel: int = PARALLEL, minutes: float = MINUTES) -> Soak:
@@ -126,14 +126,14 @@ def _watch(up: Up, database: Database, runs: int, deadline: float) -> dict[str, 
     """The parts' memory until the queue is empty or the time over."""
     parts = {name: up.part(name) for name in PARTS}
     megabytes: dict[str, list[float]] = {name: [] for name in parts}
-    over = sa.select(sa.func.count()).select_from(sa.table("triggers")).where(sa.text("state = 'done'"))
+    ended = sa.select(sa.func.count()).where(triggers.c.state.in_(("done", "failed", "refused")))
     while time.monotonic() < deadline:
         for name, process in parts.items():
             with contextlib.suppress(psutil.Error):
                 megabytes[name].append(process.memory_full_info().uss / 1_000_000)
-        done = database.read_now(lambda conn: int(conn.execute(over).scalar_one()))
-        sys.stderr.write(f"{done} of {runs} done\n")
-        if done >= runs:
+        over = database.read_now(lambda conn: int(conn.execute(ended).scalar_one()))
+        sys.stderr.write(f"{over} of {runs} are over\n")
+        if over >= runs:
             break
         time.sleep(LOOK_SECONDS)
     return megabytes
