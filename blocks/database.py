@@ -92,8 +92,11 @@ class Database:
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """As `write`, in this thread."""
-        with self._errors(), self._transaction() as connection:
-            return work(connection)
+        with self._errors():
+            if self._sqlite:
+                return self._write_file(work)
+            with self._engine().begin() as connection:
+                return work(connection)
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """As `read`, in this thread."""
@@ -140,18 +143,12 @@ class Database:
                 "update this checkout, or set ASPORA_DATABASE_URL to another database"
             ) from error
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _write_file(self, work: Callable[[Connection], T]) -> T:
         """SQLite has one writer: threads of this process queue here instead of polling the file's lock."""
-        if not self._sqlite:
-            with self._engine().begin() as connection:
-                yield connection
-            return
         if not self._writing.acquire(timeout=BUSY_SECONDS):
             raise DatabaseError(_hint("database is locked", self._place))
         try:
-            with _written(_writer(self._engine())) as connection:
-                yield connection
+            return _written(_writer(self._engine()), work)
         finally:
             self._writing.release()
 
@@ -331,12 +328,11 @@ def _writer(engine: Engine) -> Connection:
     return _writers[engine]
 
 
-@contextmanager
-def _written(writer: Connection) -> Iterator[Connection]:
+def _written(writer: Connection, work: Callable[[Connection], T]) -> T:
     """A transaction on a kept connection, which goes back to the pool, and is reset there, if it fails."""
     try:
         with writer.begin():
-            yield writer
+            return work(writer)
     except BaseException:
         writer.close()
         raise

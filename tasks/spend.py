@@ -153,14 +153,17 @@ def _commit(
     conn: Connection, domain: str, execution_id: str, micro: int, budgets: Budgets, day: date
 ) -> None:
     """Add to what is spent and reserved on a day, unless that would pass a budget."""
-    scope, committed = domain_scope(domain), _add(conn, domain, day, micro)
+    scope = domain_scope(domain)
+    given = {"in_domain": scope, "on": day, "micro": micro, "of": execution_id}
+    rows = _COMMIT.execute(conn, given).rows
+    committed, of_execution = {name: sum_ for name, sum_, _ in rows}, int(rows[0][2])
     try:
         _compare(scope, budgets.domain_day, committed[scope] - micro, micro)
         _compare(PLATFORM, budgets.platform_day, committed[PLATFORM] - micro, micro)
         if budgets.run is not None:
             _compare("run", budgets.run, _of_run(conn, execution_id), micro)
         if budgets.execution is not None:
-            _compare("execution", budgets.execution, of_execution(conn, execution_id), micro)
+            _compare("execution", budgets.execution, of_execution, micro)
     except BudgetExceeded:
         _add(conn, domain, day, -micro)
         raise
@@ -171,13 +174,9 @@ def _compare(which: str, limit: int | None, spent: int, micro: int) -> None:
         raise BudgetExceeded(which, limit, spent, micro)
 
 
-def _add(conn: Connection, domain: str, day: date, micro: int) -> dict[str, int]:
-    """Change what is spent and reserved on a day; the new sums by scope.
-
-    Others wait for these rows until the transaction ends, always in the same order.
-    """
-    given = {"in_domain": domain_scope(domain), "on": day, "micro": micro}
-    return dict(_ADD.execute(conn, given).rows)
+def _add(conn: Connection, domain: str, day: date, micro: int) -> None:
+    """Change what is spent and reserved on a day."""
+    _ADD.execute(conn, {"in_domain": domain_scope(domain), "on": day, "micro": micro})
 
 
 # Statements of every model turn, built once: building one takes longer than executing it.
@@ -190,13 +189,19 @@ _OF_RUN = Prepared(
         spend.c.execution_id.in_(select(executions.c.execution_id).where(executions.c.run_id == _RUN))
     )
 )
-_ADD = Prepared(
+_CHANGE = (
+    f"INSERT INTO budget_days (scope, day, committed_micro) "
+    f"VALUES (:in_domain, :on, :micro), ('{PLATFORM}', :on, :micro) "
+    "ON CONFLICT (scope, day) DO UPDATE "
+    "SET committed_micro = budget_days.committed_micro + excluded.committed_micro"
+)
+"""Others wait for these rows until the transaction ends, always in the same order."""
+_ADD = Prepared(text(_CHANGE).bindparams(bindparam("on", type_=Date())))
+_COMMIT = Prepared(
     text(
-        f"INSERT INTO budget_days (scope, day, committed_micro) "
-        f"VALUES (:in_domain, :on, :micro), ('{PLATFORM}', :on, :micro) "
-        "ON CONFLICT (scope, day) DO UPDATE "
-        "SET committed_micro = budget_days.committed_micro + excluded.committed_micro "
-        "RETURNING scope, committed_micro"
+        f"{_CHANGE} RETURNING scope, committed_micro, "
+        "(SELECT COALESCE(SUM(COALESCE(settled_micro, reserved_micro)), 0) "
+        "FROM spend WHERE execution_id = :of)"
     ).bindparams(bindparam("on", type_=Date()))
 )
 _RESERVE = Prepared(
