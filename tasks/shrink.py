@@ -1,4 +1,4 @@
-"""Makes a tool result smaller: without what says nothing, and cut to a size, which is told."""
+"""Makes a tool result smaller: without digits that say nothing, and cut to a size, which is told."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _FRACTION = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+(Z|[+-]\d\d:\d\d)"
 
 
 def lean(content: Any) -> Any:
-    """`content` without members that are null, and with times in whole seconds: a model pays for each."""
+    """`content` with times in whole seconds: a model pays for each digit."""
     if isinstance(content, dict):
-        return {key: lean(value) for key, value in content.items() if value is not None}
+        return {key: lean(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
         return [lean(item) for item in content]
     if isinstance(content, str) and (time := _FRACTION.fullmatch(content)):
