@@ -32,7 +32,7 @@ from blocks.home import ROOT
 from flows.cli import server
 from tests.worlds import STRAIGHT, draw_world, write_config
 
-ROUNDS = 7
+ROUNDS = 21
 DURABLE = "pydantic-ai-slim[prefect]==2.59.0"
 """The newest one that takes the Prefect of `requirements.lock`."""
 _ENVIRONMENT = ROOT / ".aspora" / "bench" / "pydantic-ai"
