@@ -28,6 +28,7 @@ from sqlalchemy import select
 from blocks.database import Database
 from blocks.home import ROOT
 from blocks.schema import triggers
+from tests.bench import percentile
 from tests.ports import free_port
 from tests.worlds import STRAIGHT, write_config
 
@@ -171,14 +172,13 @@ class Sender:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             tasks.append(asyncio.create_task(self._one(notification(number), due)))
         await asyncio.gather(*tasks)
-        waits = sorted(self._waits)
         return {
             "sent": count,
             "repeated": count - len({fingerprint(number) for number in range(count)}),
-            "acknowledged": len(waits),
+            "acknowledged": len(self._waits),
             "refused": self._refused,
             **{
-                name: _at(waits, share)
+                name: round(percentile.at(self._waits, share), 1)
                 for name, share in (("p50_ms", 0.5), ("p99_ms", 0.99), ("worst_ms", 1.0))
             },
         }
@@ -199,10 +199,6 @@ class Sender:
             self._waits.append((time.perf_counter() - due) * 1000)
         else:
             self._refused[status] = self._refused.get(status, 0) + 1
-
-
-def _at(ordered: list[float], share: float) -> float:
-    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 1) if ordered else 0.0
 
 
 def main() -> None:

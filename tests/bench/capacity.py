@@ -114,30 +114,14 @@ def measure(parallel: tuple[int, ...] = PARALLEL, runs: int = RUNS) -> Iterator[
 
 
 def _measure(server: sa.URL, postmaster: psutil.Process, parallel: int, runs: int) -> Found:
-    record = created(server, "aspora")
-    with tempfile.TemporaryDirectory(prefix="aspora-capacity-", ignore_cleanup_errors=True) as folder:
-        up = Up(
-            Path(folder),
-            DIAGNOSED,
-            ASPORA_DATABASE_URL=record,
-            PREFECT_SERVER_DATABASE_CONNECTION_URL=created(server, "prefect", "postgresql+asyncpg"),
-        )
-        _free(Path(up.environment["ASPORA_CONFIG"]))
-        database = Database(record)
-        try:
-            up.start()
-            _run(up, database, parallel, max(WARM_UP, parallel))
-            idle = _idle(up, server, postmaster)
-            watch = Watch(up, server, postmaster)
-            began = time.monotonic()
-            rows = _run(up, database, parallel, runs)
-            seconds = time.monotonic() - began
-            spent, busy = watch.end()
-        finally:
-            if up.process and up.process.poll() is None:
-                up.stop()
-            up.kill()
-            database.close()
+    with platform(server, DIAGNOSED, max_parallel_runs=1000) as (up, database):
+        _run(up, database, parallel, max(WARM_UP, parallel))
+        idle = _idle(up, server, postmaster)
+        watch = Watch(up, server, postmaster)
+        began = time.monotonic()
+        rows = _run(up, database, parallel, runs)
+        seconds = time.monotonic() - began
+        spent, busy = watch.end()
     took = tuple((row.finished_at - row.started_at).total_seconds() for row in rows)  # type: ignore[operator]
     cpu = {name: (each - idle[name] * seconds) / runs for name, each in spent.items()}
     return Found(
@@ -181,16 +165,37 @@ def _one(up: Up, database: Database) -> inbox.Trigger:
     raise RuntimeError(f"a run did not end within {PATIENCE:g} s")
 
 
-def _free(config: Path) -> None:
-    """No limit but the machine's."""
+@contextlib.contextmanager
+def platform(
+    server: sa.URL, routing: list[dict[str, str]], max_parallel_runs: int
+) -> Iterator[tuple[Up, Database]]:
+    """`aspora up` on two new databases, without limits but this one; and its record."""
+    record, prefects = _created(server, "aspora"), _created(server, "prefect", "postgresql+asyncpg")
+    with tempfile.TemporaryDirectory(prefix="aspora-bench-", ignore_cleanup_errors=True) as folder:
+        given = {"ASPORA_DATABASE_URL": record, "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefects}
+        up = Up(Path(folder), routing, **given)
+        _limit(Path(up.environment["ASPORA_CONFIG"]), max_parallel_runs)
+        database = Database(record)
+        try:
+            up.start()
+            yield up, database
+        finally:
+            if up.process and up.process.poll() is None:
+                up.stop()
+            up.kill()
+            database.close()
+
+
+def _limit(config: Path, max_parallel_runs: int) -> None:
     document = yaml.safe_load(config.read_text(encoding="utf-8"))
-    free = {"rate_limit": "100000/hour", "max_parallel_runs": 1000}
-    document["platform"]["guardrails"] |= free
-    document["domains"]["ecm"]["guardrails"] |= free
+    limits = {"rate_limit": "100000/hour", "max_parallel_runs": max_parallel_runs}
+    document["platform"]["guardrails"] |= limits
+    document["domains"]["ecm"]["guardrails"] |= limits
+    document["gateway"] = {"flood": "100000/s"}
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
 
 
-def created(server: sa.URL, purpose: str, driver: str = "postgresql") -> str:
+def _created(server: sa.URL, purpose: str, driver: str = "postgresql") -> str:
     """The URL of a new database, with its password."""
     name = f"{purpose}_{uuid.uuid4().hex[:8]}"
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 import signal
 import statistics
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from blocks.home import ROOT
+from tests.bench import percentile
 from tests.up_world import Up
 
 RUNS = 10
@@ -42,7 +42,7 @@ class Waits:
 
     @property
     def p95(self) -> float:
-        return sorted(self.seconds)[math.ceil(0.95 * len(self.seconds)) - 1]
+        return percentile.at(self.seconds, 0.95)
 
 
 def measure(runs: int = RUNS) -> dict[str, Waits]:

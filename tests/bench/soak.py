@@ -11,25 +11,22 @@ import argparse
 import contextlib
 import statistics
 import sys
-import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import sqlalchemy as sa
-import yaml
 
 from blocks.database import Database
 from blocks.schema import executions, triggers
 from tasks import inbox
 from tests import debian_postgres
-from tests.bench.capacity import created
+from tests.bench import percentile
+from tests.bench.capacity import platform
 from tests.up_world import PARTS, Up
 
 RUNS, PARALLEL, MINUTES = 1000, 6, 60.0
@@ -65,7 +62,10 @@ class Soak:
 
 def measure(runs: int = RUNS, parallel: int = PARALLEL, minutes: float = MINUTES) -> Soak:
     """Queues so many runs, and looks on until they are done or the time is over."""
-    with debian_postgres.serving(fsync="on") as (server, _), _platform(server, parallel) as (up, database):
+    with (
+        debian_postgres.serving(fsync="on") as (server, _),
+        platform(server, NOWHERE, parallel) as (up, database),
+    ):
         began = time.monotonic()
         with ThreadPoolExecutor(SENDERS) as senders:
             sent = list(senders.map(lambda _: _send(up), range(runs)))
@@ -87,32 +87,6 @@ def measure(runs: int = RUNS, parallel: int = PARALLEL, minutes: float = MINUTES
             seconds=time.monotonic() - began,
             megabytes=megabytes,
         )
-
-
-@contextmanager
-def _platform(server: sa.URL, parallel: int) -> Iterator[tuple[Up, Database]]:
-    """`aspora up` on two new databases."""
-    record, prefects = created(server, "aspora"), created(server, "prefect", "postgresql+asyncpg")
-    with tempfile.TemporaryDirectory(prefix="aspora-soak-", ignore_cleanup_errors=True) as folder:
-        given = {"ASPORA_DATABASE_URL": record, "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefects}
-        up = Up(Path(folder), NOWHERE, **given)
-        _limit(Path(up.environment["ASPORA_CONFIG"]), parallel)
-        database = Database(record)
-        try:
-            up.start()
-            yield up, database
-        finally:
-            up.kill()
-            database.close()
-
-
-def _limit(config: Path, parallel: int) -> None:
-    document = yaml.safe_load(config.read_text(encoding="utf-8"))
-    limits = {"rate_limit": "100000/hour", "max_parallel_runs": parallel}
-    document["platform"]["guardrails"] |= limits
-    document["domains"]["ecm"]["guardrails"] |= limits
-    document["gateway"] = {"flood": "100000/s"}
-    config.write_text(yaml.safe_dump(document), encoding="utf-8")
 
 
 def _send(up: Up) -> tuple[str, float]:
@@ -139,12 +113,6 @@ def _watch(up: Up, database: Database, runs: int, deadline: float) -> dict[str, 
     return megabytes
 
 
-def at(values: Sequence[float], share: float) -> float:
-    """The value that so much of all values does not exceed, by nearest rank; 0 without any."""
-    ranked = sorted(values)
-    return ranked[max(0, -(-len(ranked) * round(share * 100) // 100) - 1)] if ranked else 0.0
-
-
 def grown(megabytes: Sequence[float]) -> tuple[float, float]:
     """Median memory in the second quarter of the looks, and in the last one."""
     quarter = max(1, len(megabytes) // 4)
@@ -168,9 +136,8 @@ def main() -> None:
         ("waited", found.waited, "s"),
         ("a run took", found.took, "s"),
     ):
-        print(
-            f"{name}: " + ", ".join(f"{share:.0%} {at(values, share):.1f} {unit}" for share in (0.5, 0.95, 1))
-        )
+        ranks = [f"{share:.0%} {percentile.at(values, share):.1f} {unit}" for share in (0.5, 0.95, 1)]
+        print(f"{name}: {', '.join(ranks)}")
     for part, megabytes in found.megabytes.items():
         before, after = grown(megabytes)
         print(f"{part}: {before:.0f} MB early, {after:.0f} MB at the end, {max(megabytes):.0f} MB at most")
