@@ -134,8 +134,8 @@ def begin(
     }
     for execution_id in ids.stamped(skill, at, key):
         insert_new(conn, executions, {**values, "execution_id": execution_id})
-        for row in _SAME.execute(conn, {"of": key}).rows:
-            return _execution(row)
+        if execution := _found(conn, _SAME, key):
+            return execution
     raise RuntimeError(f"no free execution id for {skill} of {run_id}")
 
 
@@ -190,9 +190,10 @@ def draft(conn: Connection, execution_id: str, output: Any) -> None:
 
 def get(conn: Connection, execution_id: str) -> Execution:
     """The execution of that id; UnknownExecution if there is none."""
-    for row in _GET.execute(conn, {"of": execution_id}).rows:
-        return _execution(row)
-    raise UnknownExecution(f"there is no execution {execution_id!r}; `aspora executions` lists them")
+    execution = _found(conn, _GET, execution_id)
+    if execution is None:
+        raise UnknownExecution(f"there is no execution {execution_id!r}; `aspora executions` lists them")
+    return execution
 
 
 def of_run(conn: Connection, run_id: str) -> list[Execution]:
@@ -261,8 +262,9 @@ def _holds(words: str) -> ColumnElement[bool]:
     return or_(*inside, view.reasoning_trace.icontains(plain(words), autoescape=True))
 
 
-def _execution(row: Sequence[Any]) -> Execution:
-    return Execution.model_validate(dict(zip(executions.c.keys(), row, strict=True)))
+def _found(conn: Connection, statement: Prepared, of: str) -> Execution | None:
+    rows = statement.execute(conn, {"of": of}).rows
+    return Execution.model_validate(dict(zip(executions.c.keys(), rows[0], strict=True))) if rows else None
 
 
 def _totals(conn: Connection, execution_id: str) -> Mapping[str, float]:

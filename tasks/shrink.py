@@ -15,8 +15,6 @@ _KEY = 200
 _TOLD = 5
 """So many cuts are told."""
 _TOLD_CHARS = 120
-
-
 _FRACTION = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+(Z|[+-]\d\d:\d\d)")
 
 

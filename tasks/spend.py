@@ -156,14 +156,14 @@ def _commit(
     scope = domain_scope(domain)
     given = {"in_domain": scope, "on": day, "micro": micro, "of": execution_id}
     rows = _COMMIT.execute(conn, given).rows
-    committed, of_execution = {name: sum_ for name, sum_, _ in rows}, int(rows[0][2])
+    committed, spent = {name: sum_ for name, sum_, _ in rows}, int(rows[0][2])
     try:
         _compare(scope, budgets.domain_day, committed[scope] - micro, micro)
         _compare(PLATFORM, budgets.platform_day, committed[PLATFORM] - micro, micro)
         if budgets.run is not None:
             _compare("run", budgets.run, _of_run(conn, execution_id), micro)
         if budgets.execution is not None:
-            _compare("execution", budgets.execution, of_execution, micro)
+            _compare("execution", budgets.execution, spent, micro)
     except BudgetExceeded:
         _add(conn, domain, day, -micro)
         raise
@@ -183,7 +183,8 @@ def _add(conn: Connection, domain: str, day: date, micro: int) -> None:
 
 _MINE = spend.c.execution_id == bindparam("of")
 _RUN = select(executions.c.run_id).where(executions.c.execution_id == bindparam("of")).scalar_subquery()
-_OF_EXECUTION = Prepared(select(func.coalesce(func.sum(_COUNTED), 0)).where(_MINE))
+_SUM = "SELECT COALESCE(SUM(COALESCE(settled_micro, reserved_micro)), 0) FROM spend WHERE execution_id = :of"
+_OF_EXECUTION = Prepared(text(_SUM))
 _OF_RUN = Prepared(
     select(func.coalesce(func.sum(_COUNTED), 0)).where(
         spend.c.execution_id.in_(select(executions.c.execution_id).where(executions.c.run_id == _RUN))
@@ -198,11 +199,7 @@ _CHANGE = (
 """Others wait for these rows until the transaction ends, always in the same order."""
 _ADD = Prepared(text(_CHANGE).bindparams(bindparam("on", type_=Date())))
 _COMMIT = Prepared(
-    text(
-        f"{_CHANGE} RETURNING scope, committed_micro, "
-        "(SELECT COALESCE(SUM(COALESCE(settled_micro, reserved_micro)), 0) "
-        "FROM spend WHERE execution_id = :of)"
-    ).bindparams(bindparam("on", type_=Date()))
+    text(f"{_CHANGE} RETURNING scope, committed_micro, ({_SUM})").bindparams(bindparam("on", type_=Date()))
 )
 _RESERVE = Prepared(
     insert(spend)

@@ -175,7 +175,9 @@ def _sqlite_path(url: sa.URL, base: Path | None) -> Path | None:
 def _sqlite_engine(path: Path, timeout: timedelta) -> sa.Engine:
     """One a process, as for servers: an engine keeps the statements that it has compiled."""
     connect = _sqlite_connector(path, timeout)
-    return sa.create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+    read_only(engine)
+    return engine
 
 
 @cache
@@ -219,7 +221,6 @@ def _sqlite_connector(path: Path, timeout: timedelta) -> Callable[[], sqlite3.Co
         address = f"file:{quote(str(path))}?mode=ro"
         patience = min(_LOCK_SECONDS, timeout.total_seconds())
         connection = sqlite3.connect(address, uri=True, timeout=patience, check_same_thread=False)
-        connection.execute("PRAGMA query_only = ON")
         deadline = time.monotonic() + timeout.total_seconds()
         connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
         return connection
