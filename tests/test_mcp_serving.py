@@ -14,6 +14,8 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.ports import free_port
+
 pytestmark = pytest.mark.full
 
 TOKEN = "correct-horse"
@@ -78,9 +80,7 @@ async def test_option_on_the_command_line_wins(tmp_path, config):
 
 @contextmanager
 def http_server(tmp_path, config):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         command(config, "--http", f"127.0.0.1:{port}"),
         env=environment(tmp_path, ASPORA_MCP_TOKEN=TOKEN),

@@ -19,6 +19,7 @@ from tasks.masking import Masker
 from tasks.tools import Toolbox
 from tests import canned_tools
 from tests.model_world import no_tasks_left
+from tests.ports import free_port
 
 ALONE = [sys.executable, canned_tools.__file__]
 SKILL = {"name": "a-skill", "role": "manager", "model": "m"}
@@ -183,9 +184,7 @@ def over_http(tmp_path):
         "models: {m: {id: m}}\nmcp_servers: {logs-mcp: {module: mcp_servers.logs, path: .}}\n"
         "domains: {ecm: {module: flows.ecm, skills: [{name: ecm-triage, role: manager, model: m}]}}\n"
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mcp_servers.logs", "--config", str(tmp_path / "config.yaml")]
     process = subprocess.Popen(
         [*command, "--http", f"127.0.0.1:{port}"], env={**os.environ, "ASPORA_MCP_TOKEN": "right"}

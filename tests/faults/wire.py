@@ -52,7 +52,7 @@ class Wire(Listener):
             for writer in [*self._open]:
                 writer.transport.abort()
         elif not self._server.is_serving():
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+            self._server = await self._listen()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
