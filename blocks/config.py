@@ -258,7 +258,7 @@ class Limits(Section):
     tokens: int = Field(200_000, ge=1000)
     """Input and output tokens of all turns together."""
     tool_result_bytes: int = Field(32_000, ge=500)
-    """One tool result as the model sees it."""
+    """One tool result, as it is recorded; the model reads it in fewer characters."""
     wall_time: Duration = parse_duration("5m")
     """From start to answer, without the time that people take."""
     budget: DailyBudget = 500_000

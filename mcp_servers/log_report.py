@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import time
@@ -27,6 +28,8 @@ _ODD = 0.3
 _SERVICES = 30
 _TEMPLATE_CHARS = 500
 _FEW = 0.05
+_STEADY = 10
+"""So many templates of which there is nothing to tell are shown."""
 _SECRET = re.compile(
     r"(?i)\b(authorization|password|passwd|secret|api[_-]?key|access[_-]?token|token|bearer)\b"
     r"(\"?\s?[=:]\s?\"?(?:bearer\s+|basic\s+)?|\s+(?=[\w.~+/-]{20,}))[^\s\",;&]{4,}"
@@ -192,7 +195,7 @@ def report(source: Source, query: LogQuery, seconds: float) -> LogReport:
         raise NoLogsError(_no_service(query, selection.seen, reading))
     known = _known_hours(selection.earliest, first, since)
     rated = _rated(book, until, known)
-    shown = rated[: query.limit]
+    shown = _worth_telling(rated)[: query.limit]
     notes = [
         ending,
         understood,
@@ -268,6 +271,12 @@ def _empty_note(book: Book, seen: dict[str, int]) -> str:
         return "there are no log lines at all in that time or in the baseline"
     services = ", ".join(sorted(seen, key=lambda name: (-seen[name], name))[:10])
     return f"no line of the window matches; window and baseline have {total} lines in all, of {services}"
+
+
+def _worth_telling(rated: list[LogTemplate]) -> list[LogTemplate]:
+    """Without most of what is steady: the more of it a model reads, the less it sees the rest."""
+    steady = itertools.count()
+    return [each for each in rated if each.score or each.change != "steady" or next(steady) < _STEADY]
 
 
 def _cut_note(rated: list[LogTemplate], shown: list[LogTemplate]) -> str:

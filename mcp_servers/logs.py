@@ -73,7 +73,8 @@ def build(options: Options, config: Config, base: Path) -> MCPServer:
         """What applications logged from since to until, as message templates, the most anomalous first.
 
         Each template has its counts in the window and in the hours before, a score from 0 (steady noise) to 1
-        (a new or surging error), and samples. Lines of other services that mention the service count too.
+        (a new or surging error), and samples; of steady noise only the most frequent ones are shown. Lines of
+        other services that mention the service count too.
         """
         wanted = _query(
             service=service,

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.domain import ToolResult
+from tasks.compact import Compact
+from tasks.domain import Known, ToolResult
 
 CONTEXT = "The task's context, measured by the platform, as JSON:\n"
 LAST_TURN = (
@@ -32,15 +33,10 @@ def context_message(context: Mapping[str, Any], missing: Sequence[str] = ()) -> 
     return message
 
 
-def read_context(text: str) -> dict[str, Any]:
-    """The context that `context_message` wrote."""
-    context: dict[str, Any] = json.loads(text.removeprefix(CONTEXT))
-    return context
-
-
-def result_block(use_id: str, result: ToolResult) -> dict[str, Any]:
+def result_block(use_id: str, result: ToolResult, compact: Compact) -> dict[str, Any]:
     """A tool result as the model sees it: numbered, so that evidence can name it."""
-    envelope = {"call": result.number, "tool": result.name, "status": result.status, "result": result.content}
+    packed = compact.pack(result.content, result.number)
+    envelope = {"call": result.number, "tool": result.name, "status": result.status, "result": packed}
     return {
         "type": "tool_result",
         "tool_use_id": use_id,
@@ -49,10 +45,23 @@ def result_block(use_id: str, result: ToolResult) -> dict[str, Any]:
     }
 
 
-def read_result(content: str, arguments: Mapping[str, Any]) -> ToolResult:
-    """The result that `result_block` wrote."""
-    envelope = json.loads(content)
-    return ToolResult(envelope["call"], envelope["tool"], arguments, envelope["status"], envelope["result"])
+def read(messages: Sequence[Mapping[str, Any]]) -> Known:
+    """The context and the tool results that a conversation shows."""
+    blocks = [block for message in messages for block in message["content"]]
+    asked = {block["id"]: block["input"] for block in blocks if block["type"] == "tool_use"}
+    compact = Compact()
+    results = [
+        _result(json.loads(block["content"]), asked[block["tool_use_id"]], compact)
+        for block in blocks
+        if block["type"] == "tool_result"
+    ]
+    context = json.loads(blocks[0]["text"].removeprefix(CONTEXT))
+    return Known(context, tuple(results))
+
+
+def _result(envelope: Mapping[str, Any], arguments: Mapping[str, Any], compact: Compact) -> ToolResult:
+    content = compact.unpack(envelope["result"], envelope["call"])
+    return ToolResult(envelope["call"], envelope["tool"], arguments, envelope["status"], content)
 
 
 def cut_call() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from blocks import config
 from blocks.model import AnswerLost, ModelError, Request, Turn, Usage, connect, price, take_turn
 from tasks import admission, journal, record, spend
 from tasks.clock import utc
+from tasks.compact import LEGEND
 from tasks.domain import Skill, ToolResult
 from tasks.loop import Halted, Loop, Result, Setting
 from tasks.offline import OfflineTransport
@@ -166,7 +167,7 @@ class Execution:
         return Setting(
             model=self._model.id,
             max_tokens=self._model.max_tokens,
-            prompt=self._platform.prompt(self._row.domain, self._row.skill_name),
+            prompt=f"{self._platform.prompt(self._row.domain, self._row.skill_name)}\n{LEGEND}",
             tools=tools,
             missing=missing,
             limits=self._settings.limits,

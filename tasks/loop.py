@@ -20,6 +20,7 @@ from blocks.config import Limits
 from blocks.model import ModelError, Request, Turn
 from blocks.units import format_duration
 from tasks.admission import Guardrail
+from tasks.compact import Compact
 from tasks.conversation import LAST_TURN, context_message, cut_call, invalid_answer, result_block, user
 from tasks.domain import CallTool, Incomplete, Known, Skill, ToolResult, ToolStatus
 from tasks.together import together
@@ -124,6 +125,7 @@ class Loop:
         self._journal = journal
         self._messages: list[dict[str, Any]] = [context_message(context, setting.missing)]
         self._results: list[ToolResult] = []
+        self._compact = Compact()
         self._trace: list[str] = []
         self._sequence = 0
         self._turns = 0
@@ -197,7 +199,9 @@ class Loop:
         results = await together(self._tool(use, first + place, room) for place, use in enumerate(uses))
         self._sequence += len(uses)
         self._results += results
-        blocks = [result_block(use["id"], result) for use, result in zip(uses, results, strict=True)]
+        blocks = [
+            result_block(use["id"], result, self._compact) for use, result in zip(uses, results, strict=True)
+        ]
         self._messages.append({"role": "user", "content": blocks})
 
     async def _tool(self, use: Mapping[str, Any], number: int, room: asyncio.Semaphore) -> ToolResult:

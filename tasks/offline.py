@@ -12,8 +12,8 @@ from typing import Any
 import httpx2
 
 from blocks.model import ModelError
-from tasks.conversation import read_context, read_result
-from tasks.domain import Answer, Ask, Decide, Known, ToolResult
+from tasks.conversation import read
+from tasks.domain import Answer, Ask, Decide
 
 
 class OfflineTransport(httpx2.AsyncBaseTransport):
@@ -29,24 +29,12 @@ class OfflineTransport(httpx2.AsyncBaseTransport):
             ModelError: the skill's own code failed.
         """
         body = json.loads(await request.aread())
-        known = _known(body["messages"])
+        known = read(body["messages"])
         try:
             step = self._decide(known)
         except Exception as error:
             raise ModelError(f"the offline model failed on this input: {error!r}") from error
         return httpx2.Response(200, json=_message(step, body["model"], len(known.results)))
-
-
-def _known(messages: list[dict[str, Any]]) -> Known:
-    """The context and the tool results that the conversation shows."""
-    blocks = [block for message in messages for block in message["content"]]
-    asked = {block["id"]: block for block in blocks if block["type"] == "tool_use"}
-    results: list[ToolResult] = []
-    for block in blocks:
-        if block["type"] == "tool_result":
-            use = asked[block["tool_use_id"]]
-            results.append(read_result(block["content"], use["input"]))
-    return Known(context=read_context(messages[0]["content"][0]["text"]), results=tuple(results))
 
 
 def _message(step: Ask | Answer, model: str, calls_so_far: int) -> dict[str, Any]:

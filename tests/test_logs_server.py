@@ -149,6 +149,19 @@ async def test_limit_tells_what_was_cut(folder):
     assert "more templates" in found["note"]
 
 
+async def test_of_steady_noise_only_the_most_frequent_is_shown(folder):
+    with (folder / "chatter.log").open("w") as file:
+        for minute in range(30 * 60, 0, -1):
+            word = "".join(chr(ord("a") + int(digit)) for digit in str(100 + minute % 40))
+            file.write(f"{stamp(minute)} DEBUG {word}-job: {word} swept its {word} shelf\n")
+    found = await report(folder, limit=100)
+    quiet = [one for one in found["templates"] if one["change"] == "steady" and not one["score"]]
+    assert 1 < len(quiet) <= 10
+    assert "scores up to 0.00, are not shown" in found["note"]
+    assert any("429" in one["template"] for one in found["templates"])
+    assert any("deployed" in one["template"] for one in found["templates"])
+
+
 async def test_young_logs_have_no_baseline_to_compare_with(tmp_path):
     (tmp_path / "lulu.log").write_text(f"{stamp(30)} ERROR lulu: boom\n{stamp(0)} INFO lulu: ok\n")
     found = await report(tmp_path)

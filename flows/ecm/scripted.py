@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from flows.ecm import offline
 from flows.ecm.analysis import Case, first_queries, further_queries, symptoms
 from flows.ecm.conclusion import conclude
-from tasks.conversation import read_context, read_result
+from tasks.conversation import read
 from tasks.domain import Answer, Known
 
 CHARACTERS_PER_TOKEN = 4
@@ -71,7 +71,7 @@ def respond(request: Mapping[str, Any]) -> dict[str, Any]:
     turns = sum(message["role"] == "assistant" for message in messages)
     properties = request["output_config"]["format"]["schema"]["properties"]
     script = next(script for field, script in _SCRIPTS.items() if field in properties)
-    content = script(_known(messages), turns)
+    content = script(read(messages), turns)
     uses = any(block["type"] == "tool_use" for block in content)
     return {
         "id": f"msg_scripted_{next(_numbers)}",
@@ -83,18 +83,6 @@ def respond(request: Mapping[str, Any]) -> dict[str, Any]:
         "stop_sequence": None,
         "usage": {"input_tokens": _tokens(request), "output_tokens": _tokens(content)},
     }
-
-
-def _known(messages: Sequence[Mapping[str, Any]]) -> Known:
-    """The context and the tool results that the conversation shows."""
-    blocks = [block for message in messages for block in message["content"]]
-    asked = {block["id"]: block["input"] for block in blocks if block["type"] == "tool_use"}
-    results = [
-        read_result(block["content"], asked[block["tool_use_id"]])
-        for block in blocks
-        if block["type"] == "tool_result"
-    ]
-    return Known(read_context(messages[0]["content"][0]["text"]), tuple(results))
 
 
 def _triage(known: Known, turns: int) -> list[Block]:
