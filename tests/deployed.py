@@ -71,7 +71,7 @@ class Deployed:
 
     def deploy(self) -> subprocess.CompletedProcess[str]:
         """What the README says: the work pool, then all deployments."""
-        self.until(self._answers, 60)
+        self.until(self._answers, WAIT_SECONDS)
         self.run("prefect", "work-pool", "create", "aspora", "--type", "process")
         return self.run("prefect", "--no-prompt", "deploy", "--all")
 
@@ -117,7 +117,7 @@ class Deployed:
             answer = self.api.post(path, json=body)
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
-        answer = self.until(ask, 20)
+        answer = self.until(ask, WAIT_SECONDS)
         assert answer.is_success, answer.text
         return answer.json()
 

@@ -186,7 +186,7 @@ def test_ctrl_c_in_the_middle(world: World, tmp_path: Path) -> None:
     while time.monotonic() < deadline and not _began(world):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "What was done so far is recorded" in err
     with sqlite3.connect(world.home / "aspora.db") as connection:

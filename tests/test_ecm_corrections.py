@@ -195,9 +195,6 @@ async def test_sample_worlds_of_a_fault_that_the_skill_does_not_know(
         here = company(home, held_out.RUNBOOKS, monkeypatch)
         wrong = await here.diagnose(first, fault)
         before = await here.diagnose(second, fault)
-        here.correct(wrong["execution_id"], WORDS[fault.name], "eve")
-        typed = await here.diagnose(second, fault)
-        assert typed["output"]["root_cause"] == before["output"]["root_cause"]
         here.correct(wrong["execution_id"], WORDS[fault.name], "ann", verified=True)
         after = await here.diagnose(second, fault)
         counted.update(before=before["judged"].cause_right, after=after["judged"].cause_right)

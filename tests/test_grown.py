@@ -20,6 +20,8 @@ from tests.up_world import TOKEN
 
 pytestmark = pytest.mark.full
 SEED = 7
+PAUSE = (7.0, 14.0)
+"""Seconds between triggers: two cores carry all these parts, and about ten runs a minute."""
 DOWN_SECONDS = 3.0
 """A killed part is started again after that, as a process manager does."""
 
@@ -124,7 +126,7 @@ HARMS: dict[str, Callable[[Grown], None]] = {
 @contextmanager
 def flowing(world: Grown) -> Iterator[Traffic]:
     """Triggers come in and people decide meanwhile."""
-    traffic = Traffic(world, random.Random(f"traffic {SEED}"))
+    traffic = Traffic(world, random.Random(f"traffic {SEED}"), PAUSE)
     for each in world.database.read_now(approvals.find):
         traffic.ledger.said[each.id] = Said(each.status == "done", 0.0)
     try:

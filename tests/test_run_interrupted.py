@@ -64,7 +64,7 @@ def test_ctrl_c_ends_the_run_with_130_and_it_can_be_continued(
 ) -> None:
     children = children_of(held.pid)
     held.send_signal(signal.SIGINT)
-    _, errors = held.communicate(timeout=20)
+    _, errors = held.communicate(timeout=60)
     assert held.returncode == 130, errors
     assert "Traceback" not in errors
     assert "--continue" in errors
@@ -77,7 +77,7 @@ def test_a_killed_run_takes_its_server_along_and_continues_from_its_journal(
 ) -> None:
     children = children_of(held.pid)
     held.kill()
-    _, errors = held.communicate(timeout=20)
+    _, errors = held.communicate(timeout=60)
     assert_gone(children)
     assert_continues(run_id(errors), environment, model)
 

@@ -57,9 +57,9 @@ class Ledger:
 class Traffic:
     """Sends triggers and decides on fixes, at random, until told to pause."""
 
-    def __init__(self, world: World, chance: random.Random) -> None:
+    def __init__(self, world: World, chance: random.Random, pause: tuple[float, float] = PAUSE) -> None:
         self.world, self.ledger = world, Ledger()
-        self._chance = chance
+        self._chance, self._pause = chance, pause
         self._number = 0
         self._flows = threading.Event()
         self._over = threading.Event()
@@ -103,7 +103,7 @@ class Traffic:
             with contextlib.suppress(sqlite3.Error):
                 self.world.company.stick()
             self.trigger(times=3 if self._chance.random() < 0.2 else 1)
-            self._over.wait(self._chance.uniform(*PAUSE))
+            self._over.wait(self._chance.uniform(*self._pause))
 
     def _insist(self, send: Any, key: str) -> None:
         """Sends until it is accepted, as Alertmanager and good webhooks do."""
