@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import pty
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +17,11 @@ import httpx
 import psutil
 import pytest
 
+from blocks.home import ROOT
+from tasks import approvals
 from tests.held_model import HeldModel
-from tests.up_world import PARTS, Up, gone
-from tests.worlds import DIAGNOSED
+from tests.up_world import COMMAND, PARTS, Up, gone
+from tests.worlds import DIAGNOSED, platform_database
 
 pytestmark = pytest.mark.full
 
@@ -107,6 +115,48 @@ def test_a_second_one_on_the_same_home_is_refused(up: Up) -> None:
     assert up.part("server").is_running()
 
 
+def test_commands_are_run_by_its_worker_and_nobody_sees_a_difference(up: Up) -> None:
+    done = typed(up, "run", "ecm", "--json")
+    assert done.returncode == 4, done.stderr
+    report = json.loads(done.stdout)
+    assert report["state"] == "awaiting_approval"
+    id = next(each["id"] for each in report["approvals"])
+    rejected = typed(up, "reject", id, "--as", "Ada", "--reason", "not now")
+    assert rejected.returncode == 0, rejected.stderr
+    fix = platform_database(up.environment).read_now(lambda conn: approvals.get(conn, id))
+    assert (fix.status, fix.decided_by) == ("rejected", "Ada")
+
+
+def test_such_a_command_has_its_own_directory_and_variables(up: Up, tmp_path: Path) -> None:
+    (tmp_path / "input.json").write_text("{stage: lulu")
+    done = typed(up, "run", "ecm", "--input", "@input.json", directory=tmp_path)
+    assert done.returncode == 2
+    assert "--input is no JSON" in done.stderr
+    done = typed(up, "run", "ecm", ASPORA_CONFIG=str(tmp_path / "elsewhere.yaml"))
+    assert done.returncode == 2
+    assert "elsewhere.yaml" in done.stderr
+
+
+def test_such_a_command_asks_on_the_terminal(up: Up) -> None:
+    here, there = pty.openpty()
+    environment = up.environment | {"TERM": "dumb"}
+    process = subprocess.Popen(
+        [*COMMAND, "run", "ecm"], env=environment, cwd=ROOT, stdin=there, stdout=there, stderr=there
+    )
+    os.close(there)
+    said = ""
+    answers = {"[l]ater": "y\n", "Your name": "Ada\n"}
+    with contextlib.suppress(OSError):  # the terminal's other end is closed
+        while chunk := os.read(here, 4096).decode(errors="replace"):
+            said += chunk
+            for question in [each for each in answers if each in said]:
+                os.write(here, answers.pop(question).encode())
+    assert process.wait(60) == 0, said
+    assert not answers, said
+    assert "still need it" in said
+    os.close(here)
+
+
 def test_a_killed_one_leaves_nothing_behind_and_a_clean_one_neither(up: Up) -> None:
     """And what waited meanwhile is done by the next."""
     assert up.process
@@ -142,6 +192,22 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert "PREFECT_API_URL" in answer.stderr
 
 
+def typed(
+    up: Up, *words: str, directory: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A command that would fail if it imported Prefect itself."""
+    command = [
+        sys.executable, "-c",
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); sys.modules['prefect'] = None; "
+        "from flows.cli import main; main()",
+        str(ROOT), *words,
+    ]  # fmt: skip
+    return subprocess.run(
+        command, env=up.environment | environment, cwd=directory, text=True, capture_output=True,
+        stdin=subprocess.DEVNULL, timeout=120, check=False,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def model() -> Iterator[HeldModel]:
     """A model server that holds a run's answer back until it is told."""
@@ -170,6 +236,35 @@ def test_a_run_is_cancelled_from_prefect(held: Up, model: HeldModel) -> None:
     held.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING"}})
     assert gone([process]) == []
     held.until(lambda: held.state(run["id"]) == "Cancelled", lambda: held.state(run["id"]))
+
+
+def test_ctrl_c_reaches_a_command_that_the_worker_runs(held: Up, model: HeldModel) -> None:
+    process, fork = held_command(held, model)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--continue" in errors
+    assert gone([fork]) == []
+
+
+def test_a_command_ends_in_the_worker_when_nobody_waits_for_it_any_more(held: Up, model: HeldModel) -> None:
+    process, fork = held_command(held, model)
+    process.kill()
+    process.communicate()
+    assert gone([fork]) == []
+
+
+def held_command(held: Up, model: HeldModel) -> tuple[subprocess.Popen[str], psutil.Process]:
+    """`aspora run`, whose model holds its answer back; and the process that does its work."""
+    model.holding.clear()
+    model.release.clear()
+    process = subprocess.Popen(
+        [*COMMAND, "run", "ecm"], env=held.environment, cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert model.holding.wait(60)
+    worked = held.part("worker").children(recursive=True)
+    return process, next(each for each in worked if os.getpgid(each.pid) == each.pid)
 
 
 def test_a_run_goes_on_after_its_worker_was_killed(held: Up, model: HeldModel) -> None:

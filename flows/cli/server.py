@@ -110,7 +110,18 @@ def use(url: str) -> None:
     os.environ["PREFECT_API_URL"] = url
     if auth := _auth_for(url):
         os.environ["PREFECT_API_AUTH_STRING"] = auth
+    heed()
     secrets.load()
+
+
+def heed() -> None:
+    """Prefect reads its settings when it is imported; if it is imported already, it reads them again."""
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+        from prefect.logging.configuration import setup_logging
+
+        refresh_global_settings_context()
+        setup_logging()
 
 
 class TemporaryServer:

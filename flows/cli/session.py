@@ -143,6 +143,7 @@ class Session:
         self._tell("starting a temporary Prefect server …")
         temporary = server.TemporaryServer()
         os.environ["PREFECT_API_URL"] = temporary.url
+        server.heed()
         return temporary
 
     def _modules(self) -> list[str]:

@@ -97,9 +97,8 @@ async def _serve(started: float, parts: list[Kept], patience: float) -> None:
         if told:
             group.create_task(_start(parts, Part("forwarder", _module("flows.forwarder"), says="is running")))
         group.create_task(deploy_all())
-        group.create_task(
-            _start(parts, Part("worker", _module("flows.worker", "--pool", POOL), says="started!"))
-        )
+        worker = _module("flows.worker", "--pool", POOL, "--commands")
+        group.create_task(_start(parts, Part("worker", worker, says="started!")))
         group.create_task(_start(parts, Part("gateway", _module("flows.gateway"), f"{gateway}/healthz")))
         group.create_task(_start(parts, Part("services", _module("flows.services"), says="are running")))
     say(

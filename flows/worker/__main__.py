@@ -1,4 +1,7 @@
-"""`python -m flows.worker --pool NAME`: serves a work pool until SIGTERM, SIGINT, or the parent's end."""
+"""`python -m flows.worker --pool NAME`: serves a work pool until SIGTERM, SIGINT, or the parent's end.
+
+With `--commands`, the command line's commands of this state directory too.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ def main() -> None:
     """Runs the worker."""
     parser = argparse.ArgumentParser(prog="python -m flows.worker")
     parser.add_argument("--pool", default="aspora", help="the work pool's name")
-    pool = parser.parse_args().pool
+    parser.add_argument("--commands", action="store_true", help="run this state directory's commands too")
+    given = parser.parse_args()
     os.environ.setdefault("PREFECT_WORKER_QUERY_SECONDS", QUERY_SECONDS)
     os.environ.setdefault("PREFECT_WORKER_PREFETCH_SECONDS", "0")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
@@ -35,7 +39,7 @@ def main() -> None:
 
     server.prepare()
     _spare_certificates()
-    asyncio.run(_serve(pool))
+    asyncio.run(_serve(given.pool, given.commands))
 
 
 def _spare_certificates() -> None:
@@ -53,7 +57,8 @@ def _spare_certificates() -> None:
         os.environ.setdefault("PREFECT_API_SSL_CERT_FILE", str(file))
 
 
-async def _serve(pool: str) -> None:
+async def _serve(pool: str, with_commands: bool) -> None:
+    from flows.worker import commands
     from flows.worker.forks import Forks
 
     forks = Forks()
@@ -66,6 +71,8 @@ async def _serve(pool: str) -> None:
             asyncio.get_running_loop().add_signal_handler(number, scope.cancel)
         async with anyio.create_task_group() as group:
             group.start_soon(_follow, os.getppid(), scope)
+            if with_commands:
+                group.start_soon(commands.serve, forks)
             await WarmWorker(forks, pool).start()
             scope.cancel()
 

@@ -9,11 +9,13 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing import connection
 from typing import NoReturn
 
 LOOK_SECONDS = 0.5
+_KEPT = ("PREFECT_API_SSL_CERT_FILE",)
+"""Variables of the worker that speed a command up."""
 
 
 def execute(flow_run_id: str, environment: Mapping[str, str | None], directory: str) -> None:
@@ -25,6 +27,28 @@ def execute(flow_run_id: str, environment: Mapping[str, str | None], directory: 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")
         runpy.run_module("prefect.engine", run_name="__main__")
+
+
+def command(
+    arguments: list[str], environment: Mapping[str, str], directory: str, streams: Sequence[int]
+) -> None:
+    """Runs a command of `aspora`, in a process group of its own; ends when the worker is gone."""
+    os.setsid()
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process lives
+    sys.stdout, sys.stderr = (
+        open(number, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        for number in (1, 2)
+    )
+    left_out = {name: None for name in os.environ if name not in {*environment, *_KEPT}}
+    _enter({**left_out, **environment}, directory)
+    sys.argv = ["aspora", *arguments]
+    from flows.cli import start
+
+    start()
 
 
 def ready() -> None:

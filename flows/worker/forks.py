@@ -7,9 +7,11 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from multiprocessing import reduction
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 from flows.worker import child
 from tasks import lease
@@ -19,6 +21,7 @@ class Fork:
     """A run's process. It leads a process group of its own.
 
     Attributes:
+        pid: its number.
         name: tells the process apart from all others, `tasks.lease.is_gone` knows whether it lives.
     """
 
@@ -26,7 +29,8 @@ class Fork:
         self._process = process
         self._over = asyncio.Event()
         asyncio.get_running_loop().add_reader(process.sentinel, self._end)
-        self.name = lease.process(process.pid or 0)
+        self.pid = process.pid or 0
+        self.name = lease.process(self.pid)
 
     async def wait(self, seconds: float | None = None) -> int | None:
         """The exit code once the process has ended; None if it has not after `seconds`."""
@@ -36,17 +40,30 @@ class Fork:
 
     async def kill(self) -> None:
         """Ends the process and its group at once."""
-        pid = self._process.pid
-        if pid and not self._over.is_set():
+        if self.pid and not self._over.is_set():
             with contextlib.suppress(ProcessLookupError):
-                end = os.killpg if os.getpgid(pid) == pid else os.kill
-                end(pid, signal.SIGKILL)
+                end = os.killpg if os.getpgid(self.pid) == self.pid else os.kill
+                end(self.pid, signal.SIGKILL)
         await self.wait()
 
     def _end(self) -> None:
         asyncio.get_running_loop().remove_reader(self._process.sentinel)
         self._process.join()
         self._over.set()
+
+
+class Streams:
+    """File descriptors on their way to a fork, which gets a list of its own."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._numbers = numbers
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, ([reduction.DupFd(number) for number in self._numbers],)
+
+
+def _arrived(sent: list[Any]) -> list[int]:
+    return [each.detach() for each in sent]
 
 
 class Forks:
@@ -64,6 +81,13 @@ class Forks:
         """A process that runs this flow run."""
         arguments = (flow_run_id, dict(environment), str(directory))
         return await self._start(self._context.Process(target=child.execute, args=arguments))
+
+    async def command(
+        self, arguments: Sequence[str], environment: Mapping[str, str], directory: str, streams: Sequence[int]
+    ) -> Fork:
+        """A process that runs a command of `aspora`, with these file descriptors as its standard streams."""
+        given = (list(arguments), dict(environment), directory, Streams(streams))
+        return await self._start(self._context.Process(target=child.command, args=given))
 
     @staticmethod
     async def _start(process: ForkServerProcess) -> Fork:
