@@ -23,7 +23,7 @@ from grafana.build.sql import POSTGRESQL, SQLITE
 from grafana.preview.asking import Sources, ask, span, times
 from grafana.preview.frames import Answer, Row, arranged
 from grafana.preview.variables import filled
-from tasks import tally
+from tasks import spend, tally
 from tasks.series import trace_id
 from tests import dashboards, pictures
 from tests.dashboards_world import Platform, copied, settle
@@ -289,8 +289,17 @@ def test_what_waits_is_shown(answers: Any) -> None:
         {"Domain": "ecm", "Guardrail": "kill_switch", "Refusals": 1}
     ]
     assert numbers(answers, DEEP, "Refused by guardrails (24 h)")["A: kill_switch"] == 1
-    assert 0 < numbers(answers, OVERVIEW, "Budget used today")["A: auto-rca"] < 1
     assert set(numbers(answers, OVERVIEW, "Inbox")) == {"A: pending", "A: deferred", "A: running"}
+
+
+def test_what_is_left_of_the_budget_is_shown(platform: Platform, answers: Any) -> None:
+    """Of the UTC day that it is: its runs may be yesterday's."""
+    day = datetime.fromtimestamp(platform.at, tz=UTC).date()
+    spent = platform.database.read_now(lambda conn: spend.of_day(conn, "auto-rca", day))
+    budget = load(platform.home / "aspora.config.yaml").domains["auto-rca"].guardrails.budget
+    used = numbers(answers, OVERVIEW, "Budget used today")["A: auto-rca"]
+    assert used == pytest.approx(spent / budget)
+    assert used < 1
 
 
 def test_bars_over_time_are_whole_and_add_up(platform: Platform, answers: Any) -> None:
