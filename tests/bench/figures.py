@@ -26,6 +26,7 @@ WAITS = {
     "first run in a new state directory": 15.0,
     "run without a server": 15.0,
     "run with a server": 6.0,
+    "run with aspora up": 6.0,
 }
 """Seconds that people may have to wait."""
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from flows.cli import server
+from tests.up_world import Up
 
 ROOT = Path(__file__).resolve().parents[2]
 ASPORA = Path(sys.executable).parent / "aspora"
@@ -24,6 +25,10 @@ ROUNDS = 5
 def seconds(arguments: list[str], home: str, until_line: bool = False, url: str = "") -> float:
     """Wall-clock seconds of a command, or until its first line on stderr; `url` of a Prefect server."""
     environment = {**os.environ, "ASPORA_HOME": home, "PREFECT_API_URL": url}
+    return _seconds(arguments, environment, until_line)
+
+
+def _seconds(arguments: list[str], environment: dict[str, str], until_line: bool = False) -> float:
     started = time.perf_counter()
     process = subprocess.Popen(
         [str(ASPORA), *arguments], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
@@ -45,6 +50,7 @@ def measure() -> dict[str, float]:
         waits["run without a server"] = seconds(["run", "ecm"], home)
         waits["first progress line"] = seconds(["run", "ecm"], home, until_line=True)
         waits |= _with_server(home)
+        waits |= _with_up()
         waits["aspora --help"] = min(seconds(["--help"], home) for _ in range(5))
     return waits
 
@@ -60,6 +66,18 @@ def _with_server(home: str) -> dict[str, float]:
         return {"first run with a server": first, "run with a server": statistics.median(later)}
     finally:
         running.stop()
+
+
+def _with_up() -> dict[str, float]:
+    """Runs while `aspora up` is up, whose worker takes them over."""
+    with tempfile.TemporaryDirectory() as directory:
+        up = Up(Path(directory))
+        try:
+            up.start()
+            first, *later = [_seconds(["run", "ecm"], up.environment) for _ in range(1 + ROUNDS)]
+            return {"first run with aspora up": first, "run with aspora up": statistics.median(later)}
+        finally:
+            up.kill()
 
 
 def main() -> None:
