@@ -238,8 +238,16 @@ def test_a_run_is_cancelled_from_prefect(held: Up, model: HeldModel) -> None:
     held.until(lambda: held.state(run["id"]) == "Cancelled", lambda: held.state(run["id"]))
 
 
-def test_ctrl_c_reaches_a_command_that_the_worker_runs(held: Up, model: HeldModel) -> None:
-    process, fork = held_command(held, model)
+def test_signals_reach_a_command_that_the_worker_runs(held: Up, model: HeldModel) -> None:
+    """Ctrl-Z, `fg`, and Ctrl-C; not a hang-up under `nohup`."""
+    process, fork = held_command(held, model, "nohup")
+    itself = psutil.Process(process.pid)
+    stopped = psutil.STATUS_STOPPED
+    process.send_signal(signal.SIGTSTP)
+    held.until(lambda: itself.status() == fork.status() == stopped, fork.status)
+    process.send_signal(signal.SIGCONT)
+    held.until(lambda: stopped not in (itself.status(), fork.status()), fork.status)
+    process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
@@ -254,13 +262,13 @@ def test_a_command_ends_in_the_worker_when_nobody_waits_for_it_any_more(held: Up
     assert gone([fork]) == []
 
 
-def held_command(held: Up, model: HeldModel) -> tuple[subprocess.Popen[str], psutil.Process]:
+def held_command(held: Up, model: HeldModel, *before: str) -> tuple[subprocess.Popen[str], psutil.Process]:
     """`aspora run`, whose model holds its answer back; and the process that does its work."""
     model.holding.clear()
     model.release.clear()
     process = subprocess.Popen(
-        [*COMMAND, "run", "ecm"], env=held.environment, cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [*before, *COMMAND, "run", "ecm"], env=held.environment, cwd=ROOT, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert model.holding.wait(60)
     worked = held.part("worker").children(recursive=True)

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import anyio
@@ -28,6 +29,7 @@ _END = "-----END CERTIFICATE-----"
 
 def main() -> None:
     """Runs the worker."""
+    started = time.time()
     parser = argparse.ArgumentParser(prog="python -m flows.worker")
     parser.add_argument("--pool", default="aspora", help="the work pool's name")
     parser.add_argument("--commands", action="store_true", help="run this state directory's commands too")
@@ -39,7 +41,7 @@ def main() -> None:
 
     server.prepare()
     _spare_certificates()
-    asyncio.run(_serve(given.pool, given.commands))
+    asyncio.run(_serve(given.pool, started if given.commands else None))
 
 
 def _spare_certificates() -> None:
@@ -57,7 +59,7 @@ def _spare_certificates() -> None:
         os.environ.setdefault("PREFECT_API_SSL_CERT_FILE", str(file))
 
 
-async def _serve(pool: str, with_commands: bool) -> None:
+async def _serve(pool: str, commands_since: float | None) -> None:
     from flows.worker import commands
     from flows.worker.forks import Forks
 
@@ -71,8 +73,8 @@ async def _serve(pool: str, with_commands: bool) -> None:
             asyncio.get_running_loop().add_signal_handler(number, scope.cancel)
         async with anyio.create_task_group() as group:
             group.start_soon(_follow, os.getppid(), scope)
-            if with_commands:
-                group.start_soon(commands.serve, forks)
+            if commands_since:
+                group.start_soon(commands.serve, forks, commands_since)
             await WarmWorker(forks, pool).start()
             scope.cancel()
 

@@ -23,6 +23,9 @@ def execute(flow_run_id: str, environment: Mapping[str, str | None], directory: 
     os.setsid()
     threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     _enter(environment, directory)
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
     sys.argv = ["prefect.engine", flow_run_id]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")
@@ -30,7 +33,7 @@ def execute(flow_run_id: str, environment: Mapping[str, str | None], directory: 
 
 
 def command(
-    arguments: list[str], environment: Mapping[str, str], directory: str, streams: Sequence[int]
+    arguments: list[str], environment: Mapping[str, str], directory: str, umask: int, streams: Sequence[int]
 ) -> None:
     """Runs a command of `aspora`, in a process group of its own; ends when the worker is gone."""
     os.setsid()
@@ -45,6 +48,7 @@ def command(
     )
     left_out = {name: None for name in os.environ if name not in {*environment, *_KEPT}}
     _enter({**left_out, **environment}, directory)
+    os.umask(umask)
     sys.argv = ["aspora", *arguments]
     from flows.cli import start
 
@@ -60,9 +64,6 @@ def _enter(environment: Mapping[str, str | None], directory: str) -> None:
     for name in [name for name, value in environment.items() if value is None]:
         os.environ.pop(name, None)
     os.chdir(directory)
-    from prefect.context import refresh_global_settings_context
-
-    refresh_global_settings_context()
 
 
 def _follow(forker: int) -> NoReturn:

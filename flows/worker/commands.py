@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import socket
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from blocks.home import ROOT, home
-from flows.cli.handover import SOCKET
+from pydantic import BaseModel
+
+from blocks.home import home
+from flows.cli.handover import GO, PASSED_ON, READY, SOCKET, surroundings
 from flows.worker.forks import Fork, Forks
 
 RECEIVE_SECONDS = 5.0
-"""So long a command has to say what it is."""
+"""So long a command has to say what it is, and to go."""
 MOST_BYTES = 4_000_000
 """Of arguments and environment."""
 _STREAMS = 3
@@ -31,42 +33,44 @@ _HEAD = 4
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Command:
-    """What was typed, where, and the streams of who typed it: input, output, errors."""
+class Command(BaseModel):
+    """What was typed, where, and by whom."""
 
+    surroundings: list[str]
     arguments: list[str]
     environment: dict[str, str]
     directory: str
-    streams: list[int]
+    umask: int
 
 
-async def serve(forks: Forks) -> None:
-    """Runs commands until it is cancelled; without a place for the socket, none."""
+async def serve(forks: Forks, imported_at: float) -> None:
+    """Runs commands until it is cancelled; without a place for the socket, none.
+
+    Args:
+        imported_at: seconds since the epoch before which all modules were read.
+    """
     path = home() / SOCKET
     try:
-        listener = _listen(path)
+        listener = _listen(path, imported_at)
     except OSError as error:
         _log.warning("commands are not taken over: %s: %s", path, error)
         return
     under_way: set[asyncio.Task[None]] = set()
-    try:
+    with listener:
         while True:
             client, _ = await asyncio.get_running_loop().sock_accept(listener)
             task = asyncio.create_task(_serve(client, forks))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
-    finally:
-        listener.close()
-        path.unlink(missing_ok=True)
 
 
-def _listen(path: Path) -> socket.socket:
+def _listen(path: Path, imported_at: float) -> socket.socket:
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(stat.S_IRWXG | stat.S_IRWXO)
     try:
         listener.bind(str(path))
+        os.utime(path, (imported_at, imported_at))
         listener.listen()
         listener.setblocking(False)
     except OSError:
@@ -78,27 +82,32 @@ def _listen(path: Path) -> socket.socket:
 
 
 async def _serve(client: socket.socket, forks: Forks) -> None:
-    """Runs one command; tells the number of its process, and then its exit code."""
-    loop = asyncio.get_running_loop()
-    with client, contextlib.suppress(OSError, ValueError):
-        command = await asyncio.to_thread(_receive, client)
-        client.setblocking(False)
-        try:
+    """Runs one command, and tells its exit code."""
+    with client, contextlib.suppress(OSError, ValueError, EOFError):
+        head, streams, *_ = await asyncio.to_thread(_begin, client)
+        with _closing(streams):
+            command = await asyncio.to_thread(_receive, client, head, len(streams))
             fork = await forks.command(
-                command.arguments, command.environment, command.directory, command.streams
+                command.arguments, command.environment, command.directory, command.umask, streams
             )
-        finally:
-            for stream in command.streams:
-                os.close(stream)
-        await loop.sock_sendall(client, b"%d\n" % fork.pid)
+        client.setblocking(False)
         code = await _until_ended(fork, client)
-        await loop.sock_sendall(client, b"%d\n" % code)
+        await asyncio.get_running_loop().sock_sendall(client, b"%d\n" % code)
+
+
+@contextmanager
+def _closing(streams: list[int]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for stream in streams:
+            os.close(stream)
 
 
 async def _until_ended(fork: Fork, client: socket.socket) -> int:
-    """The exit code. Who waits for it says nothing; when they are gone, the fork is ended."""
+    """The exit code. Who waits for it passes signals on; when they are gone, the fork is ended."""
     ended = asyncio.create_task(fork.wait())
-    gone = asyncio.create_task(asyncio.get_running_loop().sock_recv(client, 1))
+    gone = asyncio.create_task(_pass_signals_on(client, fork))
     try:
         await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
@@ -110,29 +119,42 @@ async def _until_ended(fork: Fork, client: socket.socket) -> int:
             await fork.kill()
 
 
-def _receive(client: socket.socket) -> Command:
-    """What a command says of itself.
+async def _pass_signals_on(client: socket.socket, fork: Fork) -> None:
+    """Until the client is gone; each byte is a signal."""
+    with contextlib.suppress(OSError):
+        while numbers := await asyncio.get_running_loop().sock_recv(client, 64):
+            for number in numbers:
+                if number in PASSED_ON:
+                    fork.signal(number)
+
+
+def _begin(client: socket.socket) -> tuple[bytes, list[int], int, object]:
+    client.settimeout(RECEIVE_SECONDS)
+    return socket.recv_fds(client, _HEAD, _STREAMS)
+
+
+def _receive(client: socket.socket, head: bytes, streams: int) -> Command:
+    """What a command says of itself, once it has been told that the worker is ready and has said go.
 
     Raises:
         OSError: it did not say it in time.
-        ValueError: what it said can't be read, or it is of another checkout.
+        ValueError: what it said can't be read, it would do something else here, or nobody waits for it.
     """
-    client.settimeout(RECEIVE_SECONDS)
-    head, streams, *_ = socket.recv_fds(client, _HEAD, _STREAMS)
-    try:
-        return _read(client, head, streams)
-    except Exception:
-        for stream in streams:
-            os.close(stream)
-        raise
-
-
-def _read(client: socket.socket, head: bytes, streams: list[int]) -> Command:
     length = int.from_bytes(head, "big")
-    if len(head) < _HEAD or len(streams) < _STREAMS or length > MOST_BYTES:
+    if len(head) < _HEAD or streams < _STREAMS or length > MOST_BYTES:
         raise ValueError("no command")
-    with client.makefile("rb") as file:
-        said = json.loads(file.read(length))
-    if said["code"] != str(ROOT):
-        raise ValueError("a command of another checkout")
-    return Command(said["arguments"], said["environment"], said["directory"], streams)
+    command = Command.model_validate_json(_read(client, length))
+    if command.surroundings != surroundings() or not os.access(command.directory, os.X_OK):
+        raise ValueError("a command of other surroundings")
+    client.sendall(READY)
+    if _read(client, len(GO)) != GO:
+        raise ValueError("nobody waits for it")
+    return command
+
+
+def _read(client: socket.socket, length: int) -> bytes:
+    """So many bytes; fewer if the other end is gone."""
+    found = b""
+    while len(found) < length and (more := client.recv(length - len(found))):
+        found += more
+    return found
