@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 import time
@@ -14,7 +13,7 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from mcp_servers.log_files import Reading
-from mcp_servers.log_lines import Record
+from mcp_servers.log_lines import LEVELS, Record
 from mcp_servers.log_scores import Change
 from mcp_servers.log_table import LogTableError
 from mcp_servers.log_tally import Book, Tally
@@ -274,9 +273,11 @@ def _empty_note(book: Book, seen: dict[str, int]) -> str:
 
 
 def _worth_telling(rated: list[LogTemplate]) -> list[LogTemplate]:
-    """Without most of what is steady: the more of it a model reads, the less it sees the rest."""
-    steady = itertools.count()
-    return [each for each in rated if each.score or each.change != "steady" or next(steady) < _STEADY]
+    """Without most of what is steady, chatter before errors: it would hide the rest from a model."""
+    steady = [each for each in rated if not each.score and each.change == "steady"]
+    steady.sort(key=lambda one: -LEVELS.index(one.level))
+    left_out = {id(each) for each in steady[_STEADY:]}
+    return [each for each in rated if id(each) not in left_out]
 
 
 def _cut_note(rated: list[LogTemplate], shown: list[LogTemplate]) -> str:

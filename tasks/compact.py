@@ -13,12 +13,16 @@ MARK = "↑"
 """Begins what is said in another way; a text or a name that begins with it itself is given one more."""
 LEGEND = (
     f'Tool results are JSON. Alike objects are written as {{"{MARK}columns": [names], "rows": [values]}}. '
-    "A text that an earlier result has already is written as its place there, "
-    f"such as `{MARK}call 1: hits[0].fix`."
+    f"A whole string such as `{MARK}call 1: hits[0].fix` stands for the text at that place, in an earlier "
+    "result or further up in the same one, where objects are counted as if there were no tables; "
+    f"`{MARK}{MARK}` begins a text or a name that itself begins with `{MARK}`; elsewhere it means nothing. "
+    "In calls and answers write texts out."
 )
 _COLUMNS, _ROWS = f"{MARK}columns", "rows"
 _LONG = 48
-"""Characters from which on a text is worth its place."""
+"""Characters from which on a text may be worth its place."""
+_FRAME = 26
+"""Characters of a table besides its names and values."""
 
 
 class Compact:
@@ -36,11 +40,21 @@ class Compact:
         """What `pack` was given."""
         return self._unpack(packed, f"call {call}:")
 
+    def written_out(self, data: Any, levels: int = 40) -> Any:
+        """What a model says, with the texts of the places that it names, to a depth of so many levels."""
+        if isinstance(data, str):
+            return self._text.get(data.removeprefix(MARK), data) if data.startswith(MARK) else data
+        if isinstance(data, Mapping) and levels:
+            return {name: self.written_out(value, levels - 1) for name, value in data.items()}
+        if isinstance(data, list) and levels:
+            return [self.written_out(item, levels - 1) for item in data]
+        return data
+
     def _pack(self, content: Any, place: str) -> Any:
         if isinstance(content, str):
             known = self._place.get(content)
             self._tell(content, place)
-            return f"{MARK}{known}" if known else _escaped(content)
+            return f"{MARK}{known}" if known and len(known) < len(content) else _escaped(content)
         if isinstance(content, Mapping):
             return {_escaped(name): self._pack(value, _in(place, name)) for name, value in content.items()}
         if isinstance(content, list | tuple):
@@ -83,10 +97,11 @@ def _plain(text: str) -> str:
 
 
 def _alike(items: Sequence[Any]) -> bool:
-    """Whether they are objects with the same names in the same order."""
+    """Whether they are objects with the same names in the same order, and shorter as a table."""
     if len(items) < 2 or not all(isinstance(item, dict) and item and _COLUMNS not in item for item in items):
         return False
-    return len({tuple(item) for item in items}) == 1
+    names = sum(len(name) + len('"":') for name in items[0])
+    return names * (len(items) - 1) > _FRAME and len({tuple(item) for item in items}) == 1
 
 
 def _table(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -209,7 +209,8 @@ class Loop:
         done = self._journal.call(sequence)
         if done:
             return done
-        name, arguments = str(use["name"]), use["input"] if isinstance(use["input"], dict) else {}
+        name, given = str(use["name"]), use["input"] if isinstance(use["input"], dict) else {}
+        arguments = self._compact.written_out(given)
         async with room:
             started = time.perf_counter()
             status: ToolStatus = "error"
@@ -223,7 +224,7 @@ class Loop:
     def _answer(self, turn: Turn, limit: str) -> Result | None:
         """The result if the turn's text is a valid answer; None to ask once more."""
         try:
-            draft = self._skill.draft.model_validate(_json(turn))
+            draft = self._skill.draft.model_validate(self._compact.written_out(_json(turn)))
         except (ValidationError, ValueError, RecursionError) as error:
             if limit:
                 return self._partial(f"{limit}, and the last answer was not valid")

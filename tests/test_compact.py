@@ -40,11 +40,36 @@ def test_what_is_read_is_what_was_said(results: list[Any]) -> None:
     assert heard(said(results)) == results
 
 
+@given(st.lists(contents, max_size=4))
+def test_it_is_never_longer_but_for_marks(results: list[Any]) -> None:
+    for text, result in zip(said(results), results, strict=True):
+        plain = json.dumps(result)
+        assert len(text) <= len(plain) + len(json.dumps(MARK)) * plain.count(json.dumps(MARK)[1:-1])
+
+
 def test_alike_objects_are_a_table() -> None:
-    (text,) = said([{"hits": [{"runbook": "a.md", "score": 0.5}, {"runbook": "b.md", "score": 0.4}]}])
-    assert json.loads(text) == {
-        "hits": {f"{MARK}columns": ["runbook", "score"], "rows": [["a.md", 0.5], ["b.md", 0.4]]}
+    names = ["a.md", "b.md", "c.md"]
+    (text,) = said([{"hits": [{"runbook": name, "score": 0.5} for name in names]}])
+    rows = [[name, 0.5] for name in names]
+    assert json.loads(text) == {"hits": {f"{MARK}columns": ["runbook", "score"], "rows": rows}}
+
+
+def test_a_place_that_is_longer_than_its_text_is_not_given() -> None:
+    deep: Any = [LINE]
+    for _ in range(40):
+        deep = {"a name of some length": deep}
+    assert len(json.dumps([deep, LINE, LINE, LINE])) >= len(said([[deep, LINE, LINE, LINE]])[0])
+
+
+def test_a_model_may_name_a_place_where_a_text_belongs() -> None:
+    compact = Compact()
+    compact.pack({"fix": FIX}, 1)
+    place = f"{MARK}call 1: fix"
+    assert compact.written_out({"fix": place, "why": [place, f"see {place}"]}) == {
+        "fix": FIX,
+        "why": [FIX, f"see {place}"],
     }
+    assert compact.written_out(f"{MARK}call 2: fix") == f"{MARK}call 2: fix"
 
 
 def test_a_text_that_was_told_is_given_as_its_place() -> None:

@@ -154,12 +154,15 @@ async def test_of_steady_noise_only_the_most_frequent_is_shown(folder):
         for minute in range(30 * 60, 0, -1):
             word = "".join(chr(ord("a") + int(digit)) for digit in str(100 + minute % 40))
             file.write(f"{stamp(minute)} DEBUG {word}-job: {word} swept its {word} shelf\n")
+            if minute % 50 == 0:
+                file.write(f"{stamp(minute)} ERROR ledger: balance differs by a cent\n")
     found = await report(folder, limit=100)
     quiet = [one for one in found["templates"] if one["change"] == "steady" and not one["score"]]
     assert 1 < len(quiet) <= 10
     assert "scores up to 0.00, are not shown" in found["note"]
     assert any("429" in one["template"] for one in found["templates"])
     assert any("deployed" in one["template"] for one in found["templates"])
+    assert any("cent" in one["template"] for one in found["templates"]), "a rare error before chatter"
 
 
 async def test_young_logs_have_no_baseline_to_compare_with(tmp_path):
